@@ -1,0 +1,143 @@
+"""Edit checks of an adverse event that look beyond its own form, and those that only ask."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import cast
+
+from adverse_events.models import AdverseEvent
+from patients.milestones import milestones_for
+from patients.models import Milestones
+from spinetrial.access.gate import of_subject
+from spinetrial.crf.rules import not_in_future
+from spinetrial.crf.spec import EditCheck, Level, Values
+from spinetrial.protocol.text import gettext_noop as _
+from spinetrial.terminology import ctcae
+
+#: A pain flare begins within so many days of the first fraction.
+FLARE_DAYS = 10
+
+#: Words that say no more than "Other, specify" itself.
+_EMPTY_WORDS = frozenset({"other", "others", "other, specify", "unspecified", "unknown", "其他", "其它", "不详"})
+
+
+def _event(values: Values) -> AdverseEvent:
+    return cast(AdverseEvent, values.record)
+
+
+def _milestones(values: Values) -> Milestones:
+    return milestones_for(values)
+
+
+def _not_specified(values: Values) -> bool:
+    event = _event(values)
+    if not ctcae.needs_specification(event.ctcae_code):
+        return False
+    words = event.verbatim.strip().casefold().rstrip(".。")
+    return words in _EMPTY_WORDS or words == event.term.term.casefold()
+
+
+def _after_death(values: Values) -> bool:
+    death = _milestones(values).death_date
+    return death is not None and _event(values).onset_date > death
+
+
+def _aware_before_onset(values: Values) -> bool:
+    event = _event(values)
+    if event.aware_at is None:
+        return False
+    return event.aware_at.astimezone(event.subject.site.zone).date() < event.onset_date
+
+
+def _before_consent(values: Values) -> bool:
+    consent = _milestones(values).consent_date
+    return consent is None or _event(values).onset_date < consent
+
+
+def _fatal_without_death(values: Values) -> bool:
+    event = _event(values)
+    return event.grade == 5 and event.end_date != _milestones(values).death_date
+
+
+def _grade_4_not_serious(values: Values) -> bool:
+    return _event(values).grade == 4 and not _event(values).serious
+
+
+def _flare_at_another_time(values: Values) -> bool:
+    event, start = _event(values), _milestones(values).rt_start
+    if not event.flare:
+        return False
+    return start is None or not start <= event.onset_date <= start + timedelta(days=FLARE_DAYS)
+
+
+def _caused_before_treatment(values: Values) -> bool:
+    event, start = _event(values), _milestones(values).rt_start
+    return event.related and (start is None or event.onset_date < start)
+
+
+def _entered_twice(values: Values) -> bool:
+    event = _event(values)
+    same = of_subject(event.subject, AdverseEvent).filter(ctcae_code=event.ctcae_code, onset_date=event.onset_date)
+    return same.exclude(pk=event.pk).exists()
+
+
+CHECKS = (
+    *not_in_future("onset_date", "end_date", "aware_at", "reported_at"),
+    EditCheck(
+        "ae_not_specified",
+        ("verbatim", "ctcae_code"),
+        _("“Other, specify” needs the event itself in words here."),
+        _not_specified,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_after_death",
+        ("onset_date",),
+        _("The event starts after the death on record. Correct this date, or first the date of death."),
+        _after_death,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_aware_before_onset",
+        ("aware_at", "onset_date"),
+        _("The study team cannot be aware of an event before it starts."),
+        _aware_before_onset,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_before_consent",
+        ("onset_date",),
+        _("The event starts before the consent: is it history rather than an adverse event, or has it become worse?"),
+        _before_consent,
+    ),
+    EditCheck(
+        "ae_fatal_death_date",
+        ("end_date",),
+        _("The end of the fatal event and the date of death on record are not the same."),
+        _fatal_without_death,
+    ),
+    EditCheck(
+        "ae_grade_4_not_serious",
+        ("grade",),
+        _("Grade 4 is usually life-threatening. Is no criterion of seriousness fulfilled?"),
+        _grade_4_not_serious,
+    ),
+    EditCheck(
+        "ae_flare_time",
+        ("flare",),
+        _("A pain flare starts within 10 days of the first fraction. Is it one?"),
+        _flare_at_another_time,
+    ),
+    EditCheck(
+        "ae_related_before_rt",
+        ("relation_radiotherapy",),
+        _("The event starts before the trial's radiotherapy. Can it be caused by it?"),
+        _caused_before_treatment,
+    ),
+    EditCheck(
+        "ae_entered_twice",
+        ("ctcae_code", "onset_date"),
+        _("Another event with the same term and start is recorded. Is it the same one?"),
+        _entered_twice,
+    ),
+)

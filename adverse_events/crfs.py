@@ -1,0 +1,84 @@
+"""The CRF of an adverse event: A.AE, as many as there are."""
+
+from __future__ import annotations
+
+from adverse_events.checks import CHECKS
+from adverse_events.models import ENDED, RELATED, AdverseEvent
+from spinetrial.crf.spec import CrfSpec, Item, Keeping, Section, ShowWhen
+from spinetrial.protocol.text import gettext_noop as _
+
+#: Path of `adverse_events.views.ctcae_search`; a test holds the two together.
+CTCAE_SEARCH = "/ctcae/search/"
+
+ADVERSE_EVENT = CrfSpec(
+    "A.AE",
+    _("Adverse event"),
+    AdverseEvent,
+    sections=(
+        Section(
+            _("Event"),
+            (
+                Item("verbatim", sdtm="AE.AETERM", sdv=True),
+                Item("ctcae_code", sdtm="AE.AELLTCD", sdv=True, widget=f"search:{CTCAE_SEARCH}"),
+                Item("grade", sdtm="AE.AETOXGR", sdv=True),
+                Item("flare", sdtm="SUPPAE.AEFLARE"),
+            ),
+        ),
+        Section(
+            _("Course"),
+            (
+                Item("onset_date", sdtm="AE.AESTDTC", sdv=True),
+                Item("outcome", sdtm="AE.AEOUT", sdv=True),
+                Item(
+                    "end_date",
+                    sdtm="AE.AEENDTC",
+                    sdv=True,
+                    required=True,
+                    show_when=ShowWhen("outcome", tuple(outcome.value for outcome in ENDED)),
+                ),
+                Item("action", sdtm="AE.AEACN"),
+                Item("treated", sdtm="AE.AECONTRT"),
+                Item("treatment", sdtm="CM.CMTRT", required=True, show_when=ShowWhen("treated", ("True",))),
+            ),
+        ),
+        Section(
+            _("Cause"),
+            (
+                Item("relation_radiotherapy", sdtm="AE.AEREL", sdv=True),
+                Item("relation_disease", sdtm="SUPPAE.AERELDIS"),
+                Item("relation_systemic", sdtm="SUPPAE.AERELSYS"),
+                Item("relation_other", sdtm="AE.AERELNST"),
+                Item(
+                    "other_cause",
+                    sdtm="AE.AERELNST",
+                    required=True,
+                    show_when=ShowWhen("relation_other", tuple(relation.value for relation in RELATED)),
+                ),
+            ),
+        ),
+        Section(
+            _("Seriousness"),
+            (
+                Item("sae_death", sdtm="AE.AESDTH", sdv=True),
+                Item("sae_life", sdtm="AE.AESLIFE", sdv=True),
+                Item("sae_hospital", sdtm="AE.AESHOSP", sdv=True),
+                Item("sae_disability", sdtm="AE.AESDISAB", sdv=True),
+                Item("sae_congenital", sdtm="AE.AESCONG", sdv=True),
+                Item("sae_important", sdtm="AE.AESMIE", sdv=True),
+                Item("aware_at", sdtm="SUPPAE.AEAWARE", sdv=True),
+                Item("unexpected", sdtm="SUPPAE.AEUNEXP"),
+                Item("reported_at", sdtm="SUPPAE.AEREPORT"),
+                Item("remarks", sdtm="CO.COVAL"),
+            ),
+            help=_(
+                "Tick every criterion that holds; one is enough. Severe is not serious: grade 3 alone is no criterion."
+            ),
+        ),
+    ),
+    keeping=Keeping.REPEATING,
+    event="ANY",
+    enter="ae.enter",
+    checks=CHECKS,
+)
+
+SPECS = (ADVERSE_EVENT,)

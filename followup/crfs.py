@@ -1,0 +1,170 @@
+"""The CRFs of follow-up: F.VISIT and F.IMAGING, one of each per follow-up visit of the protocol."""
+
+from __future__ import annotations
+
+from followup.checks import IMAGING_CHECKS, VISIT_CHECKS, VISIT_CODE, follow_survival
+from followup.models import (
+    INTERVENTIONS,
+    ImagedVertebra,
+    Imaging,
+    IndexTreatment,
+    Visit,
+    VisitAnalgesic,
+)
+from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, analgesic_checks
+from spinetrial.crf.spec import CrfSpec, Item, Keeping, RowGroup, Section, ShowWhen
+from spinetrial.protocol.text import gettext_noop as _
+
+_DONE = ShowWhen("status", ("done",))
+_MISSED = ShowWhen("status", ("missed",))
+_DEAD = ShowWhen("survival", ("dead",))
+
+VISIT = CrfSpec(
+    VISIT_CODE,
+    _("Follow-up visit"),
+    Visit,
+    sections=(
+        Section(
+            _("Visit"),
+            (
+                Item("status", sdtm="SV.SVOCCUR", sdv=True),
+                Item("visit_date", sdtm="SV.SVSTDTC", sdv=True, required=True, show_when=_DONE),
+                Item("mode", sdtm="SV.SVCNTMOD", required=True, show_when=_DONE),
+                Item("missed_reason", sdtm="SV.SVREASOC", required=True, show_when=_MISSED),
+            ),
+        ),
+        Section(
+            _("Pain at the index site"),
+            (
+                Item(
+                    "nrs_worst", sdtm="QS.QSSTRESN", unit="0-10", sdv=True, show_when=_DONE, previous=True, widget="nrs"
+                ),
+                Item("nrs_missing", sdtm="QS.QSREASND", show_when=_DONE),
+                Item("nrs_average", sdtm="QS.QSSTRESN", unit="0-10", show_when=_DONE, widget="nrs"),
+                Item("nrs_current", sdtm="QS.QSSTRESN", unit="0-10", show_when=_DONE, widget="nrs"),
+                Item("analgesics", sdtm="CM.CMOCCUR", sdv=True, required=True, show_when=_DONE, previous=True),
+            ),
+        ),
+        Section(
+            _("Nerves and performance"),
+            (
+                Item("motor", sdtm="NV.NVSTRESC", required=True, show_when=_DONE),
+                Item("sensory", sdtm="NV.NVSTRESC", required=True, show_when=_DONE),
+                Item("frankel", sdtm="NV.NVSTRESC", required=True, show_when=_DONE, previous=True),
+                Item("bladder", sdtm="NV.NVSTRESC", required=True, show_when=_DONE),
+                Item("ecog", sdtm="QS.QSSTRESC", required=True, show_when=_DONE, previous=True),
+            ),
+        ),
+        Section(
+            _("Treatment since the last visit"),
+            (
+                Item("index_treatment", sdtm="PR.PROCCUR", sdv=True, required=True, show_when=_DONE),
+                Item(
+                    "index_treatment_date",
+                    sdtm="PR.PRSTDTC",
+                    sdv=True,
+                    required=True,
+                    show_when=ShowWhen("index_treatment", INTERVENTIONS),
+                ),
+                Item(
+                    "index_treatment_text",
+                    sdtm="PR.PRTRT",
+                    required=True,
+                    show_when=ShowWhen("index_treatment", (IndexTreatment.OTHER.value,)),
+                ),
+                Item("new_systemic", sdtm="CM.CMOCCUR", required=True, show_when=_DONE),
+                Item(
+                    "new_systemic_text",
+                    sdtm="CM.CMTRT",
+                    required=True,
+                    show_when=ShowWhen("new_systemic", ("True",)),
+                ),
+                Item("new_systemic_date", sdtm="CM.CMSTDTC", show_when=ShowWhen("new_systemic", ("True",))),
+            ),
+        ),
+        Section(_("Adverse events"), (Item("ae_any", sdtm="AE.AEOCCUR", required=True, show_when=_DONE),)),
+        Section(
+            _("Survival"),
+            (
+                Item("survival", sdtm="SS.SSSTRESC", sdv=True),
+                Item("death_date", sdtm="DM.DTHDTC", sdv=True, required=True, show_when=_DEAD),
+                Item("death_cause", sdtm="DD.DDSTRESC", sdv=True, required=True, show_when=_DEAD),
+                Item("remarks", sdtm="CO.COVAL"),
+            ),
+        ),
+    ),
+    rows=(
+        RowGroup(
+            "analgesics_taken",
+            _("Analgesics taken in the last 24 hours"),
+            VisitAnalgesic,
+            ANALGESIC_ITEMS,
+            help=ANALGESICS_HELP,
+        ),
+    ),
+    keeping=Keeping.PER_EVENT,
+    event="",
+    checks=(*VISIT_CHECKS, *analgesic_checks("analgesics_taken")),
+    after_save=follow_survival,
+)
+
+_IMAGED = ShowWhen("status", ("done",))
+
+IMAGING = CrfSpec(
+    "F.IMAGING",
+    _("Follow-up imaging"),
+    Imaging,
+    sections=(
+        Section(
+            _("Imaging"),
+            (
+                Item("status", sdtm="MI.MISTAT"),
+                Item("not_done_reason", sdtm="MI.MIREASND", required=True, show_when=ShowWhen("status", ("not_done",))),
+                Item("imaging_date", sdtm="MI.MIDTC", sdv=True, required=True, show_when=_IMAGED),
+                Item("modality", sdtm="MI.MIMETHOD", required=True, show_when=_IMAGED),
+                Item("read_by", sdtm="MI.MIEVAL", required=True, show_when=_IMAGED),
+                Item("reader_initials", sdtm="MI.MIEVALID", show_when=_IMAGED),
+            ),
+        ),
+        Section(
+            _("Spinal cord"),
+            (
+                Item("cord_injury", sdtm="NV.NVSTRESC", sdv=True, required=True, show_when=_IMAGED),
+                Item(
+                    "cord_grade",
+                    sdtm="NV.NVSTRESC",
+                    sdv=True,
+                    required=True,
+                    show_when=ShowWhen("cord_injury", ("True",)),
+                ),
+            ),
+        ),
+    ),
+    rows=(
+        RowGroup(
+            "vertebrae",
+            _("Vertebrae"),
+            ImagedVertebra,
+            (
+                Item("level", sdtm="MI.MILOC"),
+                Item("height_loss", sdtm="MI.MISTRESN", unit="%"),
+                Item("fracture", sdtm="MI.MISTRESC", sdv=True),
+                Item(
+                    "symptomatic",
+                    sdtm="MI.MISTRESC",
+                    required=True,
+                    show_when=ShowWhen("fracture", ("new", "progressive")),
+                ),
+                Item("local_control", sdtm="TR.TRSTRESC", sdv=True),
+                Item("density_hu", sdtm="MI.MISTRESN", unit="HU"),
+            ),
+            help=_("One row per vertebra read. The Genant grade follows from the loss of height."),
+        ),
+    ),
+    keeping=Keeping.PER_EVENT,
+    event="",
+    enter="imaging.enter",
+    checks=IMAGING_CHECKS,
+)
+
+SPECS = (VISIT, IMAGING)

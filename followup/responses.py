@@ -1,0 +1,126 @@
+"""Pain response of every visit: baseline and visit rows gathered, then judged by `followup.response`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from followup.models import INTERVENTIONS, Visit, VisitAnalgesic
+from followup.response import NeReason, Reading, Response, respond
+from followup.visits import SubjectVisit, expected_visits, expected_visits_of, rows_of
+from patients.models import BaselineAnalgesic, BaselinePain, Subject
+from patients.pain import intakes, omed_of
+from spinetrial.protocol.schedule import VisitState
+from spinetrial.terminology.opioids import Omed, omed, opioid_switch
+
+#: A visit in one of these states without a form has no response yet: it may still come.
+_STILL_TO_COME = (VisitState.NOT_YET, VisitState.IN_WINDOW, VisitState.DUE)
+
+
+@dataclass(frozen=True, slots=True)
+class PainAtVisit:
+    """What the response of one visit rests on: pain 0-10, OMED with its working, and why something is missing.
+
+    `switched`: opioids taken at only one of baseline and visit, where the change of OMED carries factor error (D22).
+    """
+
+    visit: SubjectVisit
+    baseline_pain: int | None
+    baseline_omed: Omed
+    pain: int | None
+    omed: Omed
+    intervention: bool
+    missing: NeReason | None
+    switched: tuple[str, ...]
+
+    def response(self, reading: Reading = Reading.LITERAL) -> Response:
+        """The category by the given reading of "increase in analgesics" (D1)."""
+        return respond(
+            self.baseline_pain,
+            self.baseline_omed.total,
+            self.pain,
+            self.omed.total,
+            reading,
+            intervention=self.intervention,
+            missing=self.missing,
+        )
+
+
+def pain_of(subjects: Sequence[Subject]) -> dict[int, dict[str, PainAtVisit]]:
+    """Pain of every visit that is recorded or can no longer come, by subject id and event.
+
+    The subjects were obtained through the gate. Six queries whatever their number.
+    """
+    return _gather(subjects, expected_visits_of(subjects))
+
+
+def responses_of(subject: Subject, reading: Reading = Reading.LITERAL) -> dict[str, Response]:
+    """The response of each visit of one subject that is recorded or can no longer come; NE with its reason."""
+    pain = _gather([subject], {subject.pk: expected_visits(subject, subject.site.today())})[subject.pk]
+    return {event: at_visit.response(reading) for event, at_visit in pain.items()}
+
+
+def responses_of_many(
+    subjects: Sequence[Subject], reading: Reading = Reading.LITERAL
+) -> dict[int, dict[str, Response]]:
+    """`responses_of` for many subjects by subject id, in a constant number of queries."""
+    return {
+        subject_id: {event: at_visit.response(reading) for event, at_visit in pain.items()}
+        for subject_id, pain in pain_of(subjects).items()
+    }
+
+
+def _gather(subjects: Sequence[Subject], visits: dict[int, list[SubjectVisit]]) -> dict[int, dict[str, PainAtVisit]]:
+    ids = [subject.pk for subject in subjects]
+    baselines = {row.subject_id: row for row in rows_of(BaselinePain, ids)}
+    baseline_drugs: dict[int, list[BaselineAnalgesic]] = defaultdict(list)
+    for drug in rows_of(BaselineAnalgesic, ids):
+        baseline_drugs[drug.subject_id].append(drug)
+    records = {row.pk: row for row in rows_of(Visit, ids)}
+    drugs: dict[int, list[VisitAnalgesic]] = defaultdict(list)
+    for taken in rows_of(VisitAnalgesic, ids):
+        drugs[taken.parent_id].append(taken)
+
+    found: dict[int, dict[str, PainAtVisit]] = {subject.pk: {} for subject in subjects}
+    for subject_id, planned in visits.items():
+        baseline = baselines.get(subject_id)
+        before = baseline_drugs[subject_id] if baseline else []
+        treated_on = _first_intervention([records[visit.visit_id] for visit in planned if visit.visit_id is not None])
+        for visit in planned:
+            record = records.get(visit.visit_id) if visit.visit_id is not None else None
+            if record is None and visit.state in _STILL_TO_COME:
+                continue
+            taken_now = drugs[record.pk] if record else []
+            found[subject_id][visit.event] = PainAtVisit(
+                visit=visit,
+                baseline_pain=baseline.nrs_worst if baseline else None,
+                baseline_omed=omed_of(before, baseline.analgesics) if baseline else omed([]),
+                pain=record.nrs_worst if record else None,
+                omed=omed_of(taken_now, record.analgesics) if record else omed([]),
+                intervention=bool(treated_on and visit.actual and treated_on <= visit.actual),
+                missing=_missing(record, visit),
+                switched=opioid_switch(intakes(before), intakes(taken_now)),
+            )
+    return found
+
+
+def _first_intervention(records: list[Visit]) -> date | None:
+    """Date of the first recorded treatment of the index site after the trial's own; whichever visit reported it."""
+    dates = [
+        record.index_treatment_date
+        for record in records
+        if record.index_treatment in INTERVENTIONS and record.index_treatment_date
+    ]
+    return min(dates, default=None)
+
+
+def _missing(record: Visit | None, visit: SubjectVisit) -> NeReason | None:
+    """The coded reason why a visit has no pain score (D7); None where nothing says why."""
+    if record is not None:
+        code = record.missed_reason or record.nrs_missing
+        return NeReason(code) if code else None
+    if visit.state is VisitState.NOT_EXPECTED:
+        return NeReason.DEAD if visit.died_before else NeReason.WITHDRAWN
+    return NeReason.MISSED

@@ -1,0 +1,9 @@
+from django.urls import path
+
+from patients import views
+
+urlpatterns = [
+    path("subjects/new/", views.subject_new, name="subject_new"),
+    path("subjects/<slug:code>/contact/", views.contact, name="contact"),
+    path("subjects/<slug:code>/eligibility/", views.eligibility, name="eligibility"),
+]

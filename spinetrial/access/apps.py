@@ -1,0 +1,18 @@
+from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+
+
+class AccessConfig(AppConfig):
+    name = "spinetrial.access"
+    label = "access"
+
+    def ready(self) -> None:
+        from django.contrib.auth.models import update_last_login
+
+        from spinetrial.access import sessions
+
+        # Django's own handler would write to the audited user table without naming an actor.
+        user_logged_in.disconnect(update_last_login, dispatch_uid="update_last_login")
+        user_logged_in.connect(sessions.record_login, dispatch_uid="record_login")
+        user_logged_out.connect(sessions.record_logout, dispatch_uid="record_logout")
+        user_login_failed.connect(sessions.record_failure, dispatch_uid="record_failure")

@@ -1,0 +1,206 @@
+"""Study sites, accounts, memberships, and the state of the trial that everyone's rights depend on."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cached_property
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import check_password
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from spinetrial.access.policy import SITE_ROLES, Role
+from spinetrial.audit import clock
+from spinetrial.audit.acting import SystemActor, acting
+
+
+def check_timezone(name: str) -> None:
+    """Validator: `name` is an IANA time zone."""
+    if name not in available_timezones():
+        raise ValidationError(_("“%(name)s” is not a time zone; write it like Asia/Shanghai."), params={"name": name})
+
+
+class StudySite(models.Model):
+    """A hospital taking part. Also the stratum of the randomisation (D10)."""
+
+    code = models.CharField(
+        _("Code"),
+        max_length=8,
+        unique=True,
+        validators=[RegexValidator(r"^[A-Z0-9]{2,8}\Z", _("2 to 8 capitals or digits."))],
+    )
+    name = models.CharField(_("Hospital"), max_length=120)
+    timezone = models.CharField(_("Time zone"), max_length=60, default="Asia/Shanghai", validators=[check_timezone])
+    active = models.BooleanField(_("Recruiting"), default=True)
+
+    audit_site = "id"
+
+    class Meta:
+        ordering = ("code",)
+        constraints = (models.CheckConstraint(condition=Q(code__regex=r"^[A-Z0-9]{2,8}$"), name="studysite_code_form"),)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.name}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def today(self) -> date:
+        """The site's local calendar date (D25)."""
+        return clock.now().astimezone(self.zone).date()
+
+    @classmethod
+    def recruiting(cls, ids: set[int] | None) -> models.QuerySet[StudySite]:
+        """Sites open for new subjects among `ids` (None: all), as `gate.sites_for` answers."""
+        sites = cls.objects.filter(active=True)
+        return sites if ids is None else sites.filter(pk__in=ids)
+
+    @classmethod
+    def lock(cls, pk: int) -> StudySite:
+        """The row, locked until the end of the transaction: who numbers subjects or takes slots takes turns."""
+        return cls.objects.select_for_update(of=("self",)).get(pk=pk)
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(username=username)
+
+
+class User(AbstractBaseUser):
+    """A person with an account. Rights come from memberships alone."""
+
+    username = models.CharField(
+        _("User name"),
+        max_length=60,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9._-]{1,59}\Z", _("Small letters, digits, dot, hyphen."))],
+    )
+    full_name = models.CharField(_("Full name"), max_length=120)
+    email = models.EmailField(_("E-mail"), blank=True)
+    language = models.CharField(
+        _("Language"), max_length=10, choices=[("en", "English"), ("zh-hans", "简体中文")], default="en"
+    )
+    is_active = models.BooleanField(_("Active"), default=True)
+
+    objects = UserManager()
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS = ["full_name"]
+
+    audit_user = "id"
+    audit_not_kept = ("password",)
+
+    class Meta:
+        ordering = ("username",)
+
+    def __str__(self) -> str:
+        return self.full_name or self.username
+
+    @property
+    def audit_name(self) -> str:
+        return f"{self.full_name} ({self.username})"
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """As Django's, but a hash renewed at log-in is written by a named actor: the table is audited."""
+
+        def renew(raw: str | None) -> None:
+            self.set_password(raw)
+            with acting(SystemActor("log-in"), "password hash renewed"):
+                self.save(update_fields=["password"])
+
+        return check_password(raw_password, self.password, renew)
+
+    @cached_property
+    def current_memberships(self) -> tuple[Membership, ...]:
+        """Memberships in force now; read once per user object (one query per request).
+
+        A site membership counts by that site's date, one for the whole trial by UTC.
+        """
+        if not self.is_active:
+            return ()
+        utc_today = clock.now().date()
+        return tuple(
+            membership
+            for membership in Membership.objects.filter(user=self).select_related("site").order_by("id")
+            if membership.in_force(membership.site.today() if membership.site else utc_today)
+        )
+
+
+class Membership(models.Model):
+    """A role of a person, at one site or for the whole trial, from a date to a date."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("Person"))
+    role = models.CharField(_("Role"), max_length=20, choices=Role.choices)
+    site = models.ForeignKey(
+        StudySite, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("Study site")
+    )
+    starts = models.DateField(_("From"))
+    ends = models.DateField(_("Until (last day)"), null=True, blank=True)
+    granted_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", verbose_name=_("Granted by"))
+
+    class Meta:
+        ordering = ("user", "role")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(role__in=SITE_ROLES, site__isnull=False) | (~Q(role__in=SITE_ROLES) & Q(site__isnull=True)),
+                name="membership_site_fits_role",
+                violation_error_message=_(
+                    "Coordinator, investigator, assessor and monitor need a site; other roles have none."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=Q(ends__isnull=True) | Q(ends__gte=F("starts")),
+                name="membership_dates_in_order",
+                violation_error_message=_("The last day is before the first day."),
+            ),
+            models.CheckConstraint(
+                condition=Q(granted_by__isnull=True) | ~Q(granted_by=F("user")),
+                name="membership_not_self_granted",
+                violation_error_message=_("Nobody can give themselves a right."),
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="membership_role_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.get_role_display()} {self.site or ''}"
+
+    def in_force(self, today: date) -> bool:
+        return self.starts <= today and (self.ends is None or today <= self.ends)
+
+
+class TrialState(models.Model):
+    """Open, frozen or locked: one row. Below review, because rights and masking depend on it."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Open for entry")
+        FROZEN = "frozen", _("Frozen")
+        LOCKED = "locked", _("Locked")
+
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    changed_at = models.DateTimeField(null=True)
+    # Set at the first lock and never cleared: what has been seen cannot be unseen by an unlock.
+    unmasked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(id=1), name="trialstate_one_row"),
+            models.CheckConstraint(condition=Q(state__in=["open", "frozen", "locked"]), name="trialstate_known"),
+        )
+
+    def __str__(self) -> str:
+        return self.state
+
+    @classmethod
+    def current(cls) -> TrialState:
+        return cls.objects.get(id=1)
+
+    @classmethod
+    def for_change(cls) -> TrialState:
+        """The row, locked until the end of the transaction: waits for running saves, which hold it shared."""
+        return cls.objects.select_for_update().get(id=1)

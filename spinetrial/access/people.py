@@ -1,0 +1,48 @@
+"""Finding the people who hold a role or may do something, for messages to them; and the study sites."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.db.models import Q, QuerySet
+
+from spinetrial.access.models import Membership, StudySite, User
+from spinetrial.access.policy import Role, allowed_roles
+from spinetrial.audit import clock
+
+
+def holders(role: Role, sites: Iterable[StudySite]) -> dict[int, list[User]]:
+    """Active accounts that hold a site role today, by site id, in the order of their user names. One query."""
+    today = {site.pk: site.today() for site in sites}
+    found: dict[int, list[User]] = defaultdict(list)
+    memberships = Membership.objects.filter(role=role, site__in=list(today), user__is_active=True)
+    for membership in memberships.select_related("user").order_by("user__username", "id"):
+        people = found[membership.site_id] if membership.site_id else []
+        if membership.in_force(today[membership.site_id or 0]) and membership.user not in people:
+            people.append(membership.user)
+    return dict(found)
+
+
+def people_who_may(action: str, site: StudySite) -> list[User]:
+    """Active accounts that may do `action` at `site` today, by user name. For messages, not for a check of rights."""
+    held = Membership.objects.filter(
+        Q(site=site) | Q(site__isnull=True), role__in=allowed_roles(action), user__is_active=True
+    )
+    utc_today = clock.now().date()
+    found = {
+        membership.user_id: membership.user
+        for membership in held.select_related("user").order_by("user__username", "id")
+        if membership.in_force(site.today() if membership.site_id else utc_today)
+    }
+    return list(found.values())
+
+
+def study_sites() -> QuerySet[StudySite]:
+    """Every study site by code. That a hospital takes part is no secret; its rows are."""
+    return StudySite.objects.order_by("code")
+
+
+def memberships() -> QuerySet[Membership]:
+    """Every membership of all time with person and site, in the order they were given."""
+    return Membership.objects.select_related("user", "site").order_by("id")

@@ -1,0 +1,73 @@
+"""Who may do what: the one table of actions and roles.
+
+An action that is not listed here does not exist, and a role that is not listed for it may not do it.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    COORDINATOR = "coordinator", _("Coordinator")
+    INVESTIGATOR = "investigator", _("Investigator")
+    ASSESSOR = "assessor", _("Imaging assessor")
+    MONITOR = "monitor", _("Monitor")
+    DATA_MANAGER = "data_manager", _("Data manager")
+    STATISTICIAN = "statistician", _("Statistician")
+    CUSTODIAN = "custodian", _("Randomisation custodian")
+    ADMINISTRATOR = "administrator", _("Administrator")
+
+
+#: Roles held at a named study site; the others are held for the whole trial.
+SITE_ROLES = frozenset({Role.COORDINATOR, Role.INVESTIGATOR, Role.ASSESSOR, Role.MONITOR})
+
+_ENTRY = frozenset({Role.COORDINATOR, Role.INVESTIGATOR})
+_REVIEW = frozenset({Role.MONITOR, Role.DATA_MANAGER})
+
+POLICY: dict[str, frozenset[Role]] = {
+    # anyone with an account
+    "account": frozenset(Role),
+    # subjects and their CRFs
+    "subject.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
+    "subject.screen": _ENTRY,
+    "contacts.view": _ENTRY,
+    "contacts.enter": _ENTRY,
+    "crf.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
+    "crf.enter": _ENTRY,
+    "imaging.enter": _ENTRY | {Role.ASSESSOR},
+    "ae.enter": _ENTRY,
+    "eligibility.confirm": frozenset({Role.INVESTIGATOR}),
+    # allocation
+    "arm.view": _ENTRY | _REVIEW,
+    "randomize": _ENTRY,
+    "lists.manage": frozenset({Role.CUSTODIAN}),
+    # review
+    "query.view": _ENTRY | _REVIEW,
+    "query.answer": _ENTRY,
+    "query.raise": _REVIEW,
+    "query.close": _REVIEW,
+    "audit.view": _ENTRY | _REVIEW,
+    # output
+    "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
+    "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
+    "trial.view": frozenset({Role.DATA_MANAGER, Role.STATISTICIAN}),
+    "trial.freeze": frozenset({Role.DATA_MANAGER}),
+    "trial.lock": frozenset({Role.STATISTICIAN}),
+    "report.view": frozenset({Role.STATISTICIAN}),
+    "export.view": frozenset({Role.STATISTICIAN, Role.DATA_MANAGER}),
+    # system
+    "admin.accounts": frozenset({Role.ADMINISTRATOR}),
+}
+
+#: Actions the statistician gains when the first lock ends the masking (D11).
+UNMASKED_BY_LOCK = frozenset({"arm.view"})
+
+
+def allowed_roles(action: str) -> frozenset[Role]:
+    """Roles that may do `action`. Raises LookupError for an action nobody declared."""
+    try:
+        return POLICY[action]
+    except KeyError:
+        raise LookupError(f"Undeclared action {action!r}: add it to spinetrial/access/policy.py.") from None

@@ -1,0 +1,39 @@
+"""Forms of the steps of freezing and locking."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+
+class ReasonForm(forms.Form):
+    """A step of the trial's state, with the reason that stays on the audit trail."""
+
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class LockForm(ReasonForm):
+    """The lock: reason and, once more, the password of the person who locks."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("Name the analysis this version is for. If points are open, say why the lock goes ahead."),
+    )
+    open_points_seen = forms.BooleanField(
+        label=_("I have read the open points, and the reason above covers them."), required=False
+    )
+    password = forms.CharField(
+        label=_("Your password"),
+        max_length=200,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args: object, open_points: int, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        if open_points:
+            self.fields["open_points_seen"].required = True
+        else:
+            del self.fields["open_points_seen"]

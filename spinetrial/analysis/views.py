@@ -1,0 +1,178 @@
+"""Pages of the trial's state and of the data versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import authenticate
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST, require_safe
+
+from spinetrial.access.gate import SignedInRequest, get_record, masked, may, requires
+from spinetrial.access.models import TrialState, User
+from spinetrial.analysis.forms import LockForm, ReasonForm
+from spinetrial.analysis.lock import do_lock_trial, versions
+from spinetrial.analysis.models import DamagedVersion, DataVersion
+from spinetrial.analysis.readiness import BLOCKER_LABELS, readiness
+from spinetrial.audit.acting import acting, record_event
+from spinetrial.review import trial as trial_state
+
+
+@requires("trial.view")
+@require_safe
+def trial(request: SignedInRequest) -> HttpResponse:
+    """State of the trial, the step that this person may take next, and what is still open."""
+    return _page(request)
+
+
+def _page(request: SignedInRequest, forms: dict[str, Any] | None = None, status: int = 200) -> HttpResponse:
+    state = TrialState.current()
+    blockers = readiness(request.user)
+    groups = [
+        {"label": BLOCKER_LABELS[kind], "blockers": list(members)}
+        for kind, members in groupby(sorted(blockers, key=lambda each: list(BLOCKER_LABELS).index(each.kind)),
+                                     key=lambda each: each.kind)
+    ]  # fmt: skip
+    may_freeze, may_lock = may(request.user, "trial.freeze"), may(request.user, "trial.lock")
+    changed_it = state.changed_by_id == request.user.pk
+    context = {
+        "state": state,
+        "groups": groups,
+        "open_points": len(blockers),
+        "may_freeze": may_freeze and state.state == TrialState.State.OPEN,
+        "may_unfreeze": may_freeze and state.state == TrialState.State.FROZEN,
+        "may_lock": may_lock and state.state == TrialState.State.FROZEN and not changed_it,
+        "may_unlock": may_freeze and state.state == TrialState.State.LOCKED and not changed_it,
+        "same_person": (may_lock and state.state == TrialState.State.FROZEN and changed_it)
+        or (may_freeze and state.state == TrialState.State.LOCKED and changed_it),
+        "reason_form": ReasonForm(),
+        "lock_form": LockForm(open_points=len(blockers)),
+        "latest": versions(request.user).first(),
+        **(forms or {}),
+    }
+    return render(request, "analysis/trial.html", context, status=status)
+
+
+def _incomplete(request: SignedInRequest, needed: TrialState.State, forms: dict[str, Any]) -> HttpResponse:
+    """The page again with what is missing; a step that the page no longer offers is refused in words."""
+    if TrialState.current().state != needed:
+        messages.error(request, _refusal(trial_state.WrongState()))
+        return redirect("trial")
+    return _page(request, forms, status=422)
+
+
+def _step(
+    request: SignedInRequest, step: Callable[[User, str], None], needed: TrialState.State, done: str
+) -> HttpResponse:
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        return _incomplete(request, needed, {"reason_form": form})
+    try:
+        step(request.user, form.cleaned_data["reason"])
+    except (trial_state.WrongState, trial_state.SamePerson) as error:
+        messages.error(request, _refusal(error))
+    else:
+        messages.success(request, done)
+    return redirect("trial")
+
+
+def _refusal(error: Exception) -> str:
+    if isinstance(error, trial_state.SamePerson):
+        return _("Freezing and locking need two different people. Nothing was changed.")
+    return _("The state of the trial has changed meanwhile. Nothing was changed; look at the state below.")
+
+
+@requires("trial.freeze")
+@require_POST
+def trial_freeze(request: SignedInRequest) -> HttpResponse:
+    """Open -> frozen: forms are closed, queries can still be answered."""
+    return _step(
+        request, trial_state.do_freeze, TrialState.State.OPEN, _("The trial is frozen. Forms are read only now.")
+    )
+
+
+@requires("trial.freeze")
+@require_POST
+def trial_unfreeze(request: SignedInRequest) -> HttpResponse:
+    """Frozen -> open."""
+    return _step(request, trial_state.do_unfreeze, TrialState.State.FROZEN, _("The trial is open again."))
+
+
+@requires("trial.freeze")
+@require_POST
+def trial_unlock(request: SignedInRequest) -> HttpResponse:
+    """Locked -> frozen; the data version that the lock made stays."""
+    return _step(
+        request,
+        trial_state.do_unlock,
+        TrialState.State.LOCKED,
+        _("The lock is lifted. The data version stays; another lock makes a new one."),
+    )
+
+
+@requires("trial.lock")
+@require_POST
+@sensitive_post_parameters("password")
+def trial_lock(request: SignedInRequest) -> HttpResponse:
+    """Frozen -> locked with a new data version, after the password."""
+    form = LockForm(request.POST, open_points=len(readiness(request.user)))
+    if form.is_valid():
+        person = authenticate(request, username=request.user.username, password=form.cleaned_data["password"])
+        if person is None or person.pk != request.user.pk:
+            with acting(request.user):
+                record_event("lock refused: wrong password", user_id=request.user.pk)
+            form.add_error("password", _("This is not your password. The trial was not locked."))
+    if not form.is_valid():
+        return _incomplete(request, TrialState.State.FROZEN, {"lock_form": form})
+    try:
+        version = do_lock_trial(
+            request.user,
+            form.cleaned_data["reason"],
+            request_id=request.request_id,  # type: ignore[attr-defined]
+        )
+    except (trial_state.WrongState, trial_state.SamePerson) as error:
+        messages.error(request, _refusal(error))
+        return redirect("trial")
+    messages.success(request, _("The trial is locked. Data version %(number)d was made.") % {"number": version.number})
+    return redirect("data_version", version.number)
+
+
+@requires("trial.view")
+@require_safe
+def data_versions(request: SignedInRequest) -> HttpResponse:
+    """Every data version with its hash, newest first."""
+    return render(request, "analysis/data_versions.html", {"versions": versions(request.user)})
+
+
+@requires("trial.view")
+@require_safe
+def data_version(request: SignedInRequest, number: int) -> HttpResponse:
+    """One data version: what it is, whether its data are intact, and what can be made of it."""
+    version = get_version(request.user, number)
+    try:
+        tables = [(table.name, table.title, len(table.rows)) for table in version.snapshot().tables]
+        intact = True
+    except DamagedVersion:
+        tables, intact = [], False
+    context = {
+        "version": version,
+        "tables": tables,
+        "intact": intact,
+        "may_report": may(request.user, "report.view"),
+        "may_export": may(request.user, "export.view"),
+    }
+    return render(request, "analysis/data_version.html", context)
+
+
+def get_version(actor: User, number: int, action: str = "trial.view") -> DataVersion:
+    """The data version of that number. Raises Http404, and PermissionDenied for anyone who is masked."""
+    if masked(actor):
+        raise PermissionDenied
+    return get_record(actor, DataVersion, action, number=number)

@@ -1,0 +1,66 @@
+"""The audit trail as the application reads it. Only PostgreSQL functions of `sql/audit.sql` write it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class AuditChain(models.Model):
+    """Head of one hash chain. A chain per subject (site, user): one for all would serialise every writer."""
+
+    key = models.TextField(primary_key=True)
+    seq = models.BigIntegerField()
+    head = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.key} #{self.seq}"
+
+
+class AuditEntry(models.Model):
+    """One act: who, when, what, old and new values, why. Append-only, hash-chained."""
+
+    chain = models.TextField()
+    seq = models.BigIntegerField()
+    at = models.DateTimeField(_("Time"))
+    simulated = models.BooleanField(default=False)
+    actor_id = models.BigIntegerField(null=True)
+    actor = models.TextField(_("Who"))
+    reason = models.TextField(_("Reason"))
+    request = models.TextField()
+    act = models.TextField(_("Act"))
+    table_name = models.TextField()
+    row_id = models.TextField()
+    subject_id = models.BigIntegerField(null=True)
+    site_id = models.BigIntegerField(null=True)
+    reveals_arm = models.BooleanField()
+    changes = models.JSONField(_("Changes"))
+    prev_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["chain", "seq"], name="audit_entry_chain_seq"),)
+        indexes = (
+            models.Index(fields=["subject_id", "id"], name="audit_entry_subject"),
+            models.Index(fields=["table_name", "row_id"], name="audit_entry_row"),
+            models.Index(fields=["at"], name="audit_entry_at"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.chain} #{self.seq} {self.act}"
+
+    @classmethod
+    def any_recorded(cls) -> bool:
+        """Whether this database was ever written to."""
+        return cls.objects.exists()
+
+    @classmethod
+    def of_subject(cls, subject_id: int) -> models.QuerySet[AuditEntry]:
+        """Entries of a subject the caller obtained through the gate, oldest first."""
+        return cls.objects.filter(subject_id=subject_id).order_by("id")
+
+    @classmethod
+    def changed_columns(cls, table: str, row_id: str) -> set[str]:
+        """Columns of a row that were changed after the first save."""
+        changes = cls.objects.filter(table_name=table, row_id=row_id, act="update").values_list("changes", flat=True)
+        return {column for each in changes for column in each}

@@ -1,0 +1,43 @@
+"""Stored values in words: for read-only pages, print and the audit trail."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+
+def display_value(record: models.Model, name: str) -> str:
+    """The value of one field as a person reads it; empty for no answer. A model may say more in `display_<name>`."""
+    special = getattr(record, f"display_{name}", None)
+    if callable(special):
+        return str(special())
+    return field_text(record._meta.get_field(name), getattr(record, name, None))  # type: ignore[arg-type]
+
+
+def field_text(field: models.Field[Any, Any], value: Any) -> str:
+    """`value` of a model field in words: code labels, Yes/No, ISO dates."""
+    if value is None or value == "":
+        return ""
+    choices = dict(field.flatchoices) if field.choices else {}
+    if value in choices:
+        return str(choices[value])
+    if isinstance(value, bool):
+        return _("Yes") if value else _("No")
+    if isinstance(value, datetime):
+        return timezone.localtime(value).strftime("%Y-%m-%d %H:%M %Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)
+
+
+def field_of(model: type[models.Model], column: str) -> models.Field[Any, Any]:
+    """The model field of a column. Raises FieldDoesNotExist."""
+    for field in model._meta.concrete_fields:
+        if column in (field.name, field.column):
+            return field
+    raise FieldDoesNotExist(column)

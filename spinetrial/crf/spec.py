@@ -1,0 +1,206 @@
+"""What a Django model cannot say about a CRF: sections, order, conditions, checks, CDISC names.
+
+A CRF is an ordinary model plus one `CrfSpec`. Screen, print, export columns and dictionary are functions of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from django.core import checks as django_checks
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.utils.functional import Promise
+
+if TYPE_CHECKING:
+    from spinetrial.audit.acting import Actor
+    from spinetrial.crf.forms import CrfForm
+    from spinetrial.crf.models import RowRecord, SubjectRecord
+
+#: Columns every CRF record or row has and no spec lists.
+TECHNICAL_FIELDS = frozenset({"id", "subject", "event", "row_version", "parent", "position"})
+
+
+class Keeping(Enum):
+    """How many records of a CRF one subject has."""
+
+    ONCE = "once"
+    PER_EVENT = "per event"
+    REPEATING = "repeating"
+
+
+class Level(Enum):
+    """What a failed edit check does: stop the save, or let it through and open a query."""
+
+    BLOCK = "block"
+    QUERY = "query"
+
+
+@dataclass(frozen=True)
+class ShowWhen:
+    """Show an item only while another item of the same form has one of these (stored) values."""
+
+    item: str
+    values: tuple[str, ...]
+
+    def holds(self, data: Mapping[str, Any]) -> bool:
+        value = data.get(self.item)
+        if isinstance(value, (list, tuple, set)):
+            return any(str(each) in self.values for each in value)
+        return _as_text(value) in self.values
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question: the model field of this name.
+
+    `required` means required whenever shown (a model field that allows blank can be required on condition).
+    `previous` shows the value of the last earlier record beside the field. `widget` is "nrs", "select" (a list even
+    for few choices) or "search:<url name>"; empty lets the field decide. `short` heads the column in a grid of rows.
+    """
+
+    name: str
+    sdtm: str = ""
+    unit: str | Promise = ""
+    sdv: bool = False
+    required: bool = False
+    show_when: ShowWhen | None = None
+    previous: bool = False
+    widget: str = ""
+    short: str | Promise = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str | Promise
+    items: tuple[Item, ...]
+    help: str | Promise = ""
+
+
+@dataclass(frozen=True, eq=False)  # compared by identity: form classes are kept per group
+class RowGroup:
+    """A repeating group inside a CRF: rows of `model` (a RowRecord) shown as a grid."""
+
+    key: str
+    title: str | Promise
+    model: type[RowRecord]
+    items: tuple[Item, ...]
+    help: str | Promise = ""
+    minimum: int = 0
+    blank_rows: int = 1
+
+
+@dataclass(frozen=True)
+class Values:
+    """What an edit check sees: the record as it would be saved, its rows, and the date at the site.
+
+    `shared` keeps what the checks of one round read from elsewhere, such as the subject's milestones.
+    """
+
+    record: SubjectRecord
+    rows: Mapping[str, list[RowRecord]]
+    today: Any
+    shared: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EditCheck:
+    """`fails(values)` is true when the rule is broken; `items[0]` carries the message."""
+
+    code: str
+    items: tuple[str, ...]
+    text: str | Promise
+    fails: Callable[[Values], bool]
+    level: Level = Level.QUERY
+
+
+def _nothing(what: object, actor: Actor) -> None:
+    return None
+
+
+@dataclass(frozen=True, eq=False)  # compared by identity: form classes are kept per spec
+class CrfSpec:
+    """Declaration of a CRF. `event` is where it belongs in the schedule (a code of the protocol, or ANY).
+
+    Nobody waits for a form of event ANY: not every subject has an adverse event or withdraws.
+    `before_save(form, actor)` completes a valid form with what nobody types (who confirmed, when).
+    `after_save(record, actor)` runs inside the saving transaction, for what follows from the data (milestones).
+    `enter` is the policy action that lets a person save it.
+    """
+
+    code: str
+    title: str | Promise
+    model: type[SubjectRecord]
+    sections: tuple[Section, ...]
+    rows: tuple[RowGroup, ...] = ()
+    keeping: Keeping = Keeping.ONCE
+    event: str = "BL"
+    enter: str = "crf.enter"
+    checks: tuple[EditCheck, ...] = ()
+    before_save: Callable[[CrfForm, Actor], None] = field(default=_nothing)
+    after_save: Callable[[SubjectRecord, Actor], None] = field(default=_nothing)
+    page: str = ""  # URL name of a page of its own instead of the generic form; takes the subject code
+
+    @property
+    def reveals_arm(self) -> bool:
+        return bool(getattr(self.model, "reveals_arm", False))
+
+    def items(self) -> Iterator[Item]:
+        for section in self.sections:
+            yield from section.items
+
+    def item(self, name: str) -> Item:
+        return next(item for item in self.items() if item.name == name)
+
+    def label(self, name: str) -> str:
+        """The question's words: the label of an item, or the title of a row group."""
+        for group in self.rows:
+            if group.key == name:
+                return str(group.title)
+        return str(self.model._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+
+
+def check_spec(spec: CrfSpec) -> list[django_checks.CheckMessage]:
+    """Start-up check: each model field is in the spec exactly once, and the spec names nothing else."""
+    errors: list[django_checks.CheckMessage] = []
+
+    def compare(where: str, model: type[models.Model], listed: list[str]) -> None:
+        known = (
+            {f.name for f in model._meta.concrete_fields}
+            - TECHNICAL_FIELDS
+            - {f.name for f in model._meta.concrete_fields if not f.editable}
+        )
+        for name in sorted(known - set(listed)):
+            errors.append(django_checks.Error(f"{where}: field {name!r} is missing from the spec.", id="crf.E001"))
+        for name in sorted({n for n in listed if listed.count(n) > 1}):
+            errors.append(django_checks.Error(f"{where}: item {name!r} is listed twice.", id="crf.E002"))
+        for name in listed:
+            try:
+                if not getattr(model._meta.get_field(name), "editable", False):
+                    errors.append(django_checks.Error(f"{where}: item {name!r} is not editable.", id="crf.E003"))
+            except FieldDoesNotExist:
+                errors.append(django_checks.Error(f"{where}: item {name!r} is no field.", id="crf.E003"))
+
+    names = [item.name for item in spec.items()]
+    compare(spec.code, spec.model, names)
+    for group in spec.rows:
+        compare(f"{spec.code}/{group.key}", group.model, [item.name for item in group.items])
+    for item in spec.items():
+        if item.show_when and item.show_when.item not in names:
+            errors.append(django_checks.Error(f"{spec.code}: {item.name!r} depends on an unknown item.", id="crf.E004"))
+    targets = set(names) | {group.key for group in spec.rows}
+    for check in spec.checks:
+        if not check.items or not set(check.items) <= targets:
+            errors.append(django_checks.Error(f"{spec.code}: check {check.code} names no item.", id="crf.E005"))
+    return errors

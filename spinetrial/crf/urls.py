@@ -1,0 +1,8 @@
+from django.urls import path
+
+from spinetrial.crf import views
+
+urlpatterns = [
+    path("subjects/<slug:code>/<str:spec_code>/<slug:key>/", views.crf, name="crf"),
+    path("subjects/<slug:code>/<str:spec_code>/<slug:key>/edit/", views.crf_edit, name="crf_edit"),
+]

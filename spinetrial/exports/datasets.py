@@ -1,0 +1,171 @@
+"""The analysis sets as tables: what the report is computed from, one row per participant, visit or event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from followup.response import CATEGORY_LABELS, Category, Reading
+from spinetrial.analysis import sets
+from spinetrial.analysis.data import Column, Kind, Snapshot, Table, Value
+from spinetrial.analysis.sets import AnalysisRow, AnalysisSet
+from spinetrial.analysis.snapshot import SITE, SUBJECT
+from spinetrial.protocol import get
+from spinetrial.protocol.events import event_title
+from spinetrial.protocol.model import Protocol
+from spinetrial.protocol.text import gettext_noop as _
+from spinetrial.terminology import ctcae
+
+_CATEGORIES = tuple((category.value, CATEGORY_LABELS[category]) for category in Category)
+
+
+def analysis_tables(snapshot: Snapshot, *, reveal: bool) -> tuple[Table, ...]:
+    """ADSL (participants), ADRS (responses), ADAE (worst grades). Without `reveal` no arm and no PP flag is in them."""
+    protocol = get(snapshot.protocol_version)
+    analysed = sets.build(snapshot if reveal else snapshot.without_arm(), protocol)
+    return (
+        _subjects(analysed.rows, snapshot, protocol, reveal),
+        _responses(analysed.rows, analysed.visits, protocol, reveal),
+        _events(analysed.rows, protocol, reveal),
+    )
+
+
+def _arm(protocol: Protocol, reveal: bool) -> tuple[Column, ...]:
+    codes = tuple((arm.code, arm.name) for arm in protocol.arms)
+    return (Column("arm", _("Arm as randomised"), Kind.TEXT, codes=codes, sdtm="ADSL.TRT01P"),) if reveal else ()
+
+
+def _table(
+    name: str, title: str, columns: Sequence[Column], rows: Iterable[Iterable[Value]], reveals_arm: bool
+) -> Table:
+    return Table(name, title, reveals_arm, tuple(columns), tuple(tuple(row) for row in rows))
+
+
+def _subjects(rows: Iterable[AnalysisRow], snapshot: Snapshot, protocol: Protocol, reveal: bool) -> Table:
+    traits = []
+    for name, table, column in sets.TRAITS:
+        source = snapshot.table(table)
+        found = next((each for each in source.columns if each.name == column), None) if source else None
+        label, codes = (found.label, found.codes) if found else (name, ())
+        traits.append(Column(name, label, found.kind if found else Kind.TEXT, codes=codes))
+    visit = protocol.primary.timepoint.visit
+    reading = Reading(protocol.response.reading)
+    columns = [
+        SITE, SUBJECT, *_arm(protocol, reveal),
+        Column("randomized", _("Date of randomisation"), Kind.DATE, sdtm="ADSL.RANDDT"),
+        Column("age", _("Age at randomisation"), Kind.INTEGER, "years", sdtm="ADSL.AGE"),
+        *traits,
+        Column("nrs_baseline", _("Worst pain at baseline"), Kind.INTEGER, sdtm="ADSL.BASE"),
+        Column("omed_baseline", _("OMED at baseline"), Kind.DECIMAL, "mg/day"),
+        Column("rt_start", _("First fraction"), Kind.DATE, sdtm="ADSL.TRTSDT"),
+        Column("rt_end", _("Last fraction"), Kind.DATE, sdtm="ADSL.TRTEDT"),
+        Column("fractions", _("Fractions given"), Kind.INTEGER),
+        Column("itt", _("In the ITT set"), Kind.BOOLEAN, sdtm="ADSL.ITTFL"),
+        Column("safety", _("In the safety set"), Kind.BOOLEAN, sdtm="ADSL.SAFFL"),
+        Column("evaluable", _("Evaluable at the primary visit"), Kind.BOOLEAN),
+        Column("primary_response", _("Response at the primary visit"), Kind.TEXT, codes=_CATEGORIES),
+        Column("primary_responder", _("Responder at the primary visit (NE counts as no)"), Kind.BOOLEAN),
+        Column("death", _("Date of death"), Kind.DATE, sdtm="ADSL.DTHDT"),
+        Column("last_alive", _("Last date known alive"), Kind.DATE, sdtm="ADSL.LSTALVDT"),
+        Column("os_days", _("Overall survival from randomisation"), Kind.INTEGER, "days", sdtm="ADTTE.AVAL"),
+        Column("os_event", _("Death (no: censored)"), Kind.BOOLEAN, sdtm="ADTTE.CNSR"),
+    ]  # fmt: skip
+    if reveal:
+        reasons = tuple((reason.value, sets.PP_REASON_LABELS[reason]) for reason in sets.PpReason)
+        columns += [
+            Column("pp", _("In the per-protocol set"), Kind.BOOLEAN, sdtm="ADSL.PPROTFL"),
+            Column("pp_reasons", _("Why not in the per-protocol set"), Kind.LIST, codes=reasons),
+        ]
+
+    def cells(row: AnalysisRow) -> Iterable[Value]:
+        response = row.response(visit)
+        yield from (row.site, row.subject, *([row.arm] if reveal else []), row.randomized.isoformat(), row.age)
+        yield from (_typed(row.trait(column.name), column.kind) for column in traits)
+        yield from (row.nrs, _decimal(row.omed), _date(row.rt_start), _date(row.rt_end), row.fractions)
+        yield from (_in(row, AnalysisSet.ITT), _in(row, AnalysisSet.SAFETY), _in(row, AnalysisSet.EVALUABLE))
+        yield from (response.category(reading).value, response.responder(reading, protocol))
+        end = row.death or row.last_alive
+        yield from (_date(row.death), row.last_alive.isoformat(), (end - row.randomized).days, row.death is not None)
+        if reveal:
+            yield from (_in(row, AnalysisSet.PP), [reason.value for reason in row.pp_reasons])
+
+    return _table("ADSL", _("Analysis: participants"), columns, (cells(row) for row in rows), reveal)
+
+
+def _responses(rows: Iterable[AnalysisRow], visits: Sequence[str], protocol: Protocol, reveal: bool) -> Table:
+    columns = [
+        SITE, SUBJECT, *_arm(protocol, reveal),
+        Column("visit", _("Visit"), Kind.TEXT, codes=tuple((v, event_title(protocol, v)) for v in visits),
+               sdtm="ADRS.AVISIT"),
+        Column("visit_date", _("Date of the visit"), Kind.DATE, sdtm="ADRS.ADT"),
+        Column("in_window", _("Inside the window of the visit"), Kind.BOOLEAN),
+        Column("nrs", _("Worst pain"), Kind.INTEGER),
+        Column("omed", _("OMED"), Kind.DECIMAL, "mg/day"),
+        *(
+            Column(f"response_{reading.value.lower()}", label, Kind.TEXT, codes=_CATEGORIES, sdtm="ADRS.AVALC")
+            for reading, label in _READINGS
+        ),
+        Column("ne_reason", _("Why not evaluable"), Kind.TEXT, codes=tuple(sets.REASON_LABELS.items())),
+        Column("missing", _("Response unknown (not decided by death or retreatment)"), Kind.BOOLEAN),
+        Column("responder", _("Responder by the protocol's reading (NE counts as no)"), Kind.BOOLEAN),
+    ]  # fmt: skip
+    reading = Reading(protocol.response.reading)
+
+    def cells(row: AnalysisRow, visit: str) -> Iterable[Value]:
+        found = row.response(visit)
+        yield from (row.site, row.subject, *([row.arm] if reveal else []), visit, _date(found.visit_date))
+        yield from (found.in_window, found.nrs, _decimal(found.omed))
+        yield from (found.category(each).value for each, _label in _READINGS)
+        yield from (found.ne_reason, found.missing, found.responder(reading, protocol))
+
+    pairs = ((row, visit) for row in rows for visit in visits)
+    return _table(
+        "ADRS", _("Analysis: pain response per visit"), columns, (cells(row, visit) for row, visit in pairs), reveal
+    )
+
+
+_READINGS = (
+    (Reading.LITERAL, _("Response, literal reading")),
+    (Reading.TOLERANT, _("Response, tolerant reading")),
+    (Reading.NRS_ONLY, _("Response, pain score alone")),
+)
+
+
+def _events(rows: Iterable[AnalysisRow], protocol: Protocol, reveal: bool) -> Table:
+    columns = [
+        SITE, SUBJECT, *_arm(protocol, reveal),
+        Column("ctcae_code", _("CTCAE code"), Kind.TEXT, sdtm="ADAE.AELLTCD"),
+        Column("term", _("CTCAE term"), Kind.TEXT, sdtm="ADAE.AEDECOD"),
+        Column("worst_grade", _("Worst grade"), Kind.INTEGER, sdtm="ADAE.ATOXGR"),
+        Column("serious", _("Serious"), Kind.BOOLEAN, sdtm="ADAE.AESER"),
+        Column("treated", _("In the safety set"), Kind.BOOLEAN, sdtm="ADAE.SAFFL"),
+    ]  # fmt: skip
+    cells = (
+        (
+            row.site, row.subject, *([row.arm] if reveal else []),
+            event.code, ctcae.get(event.code).term, event.grade, event.serious, row.treated,
+        )
+        for row in rows
+        for event in row.events
+    )  # fmt: skip
+    return _table("ADAE", _("Analysis: worst grade per participant and term"), columns, cells, reveal)
+
+
+def _in(row: AnalysisRow, which: AnalysisSet) -> bool:
+    return bool(sets.members((row,), which))
+
+
+def _typed(code: str, kind: Kind) -> Value:
+    """A trait, kept as text of its code, in the type of its column."""
+    if not code:
+        return None
+    if kind is Kind.BOOLEAN:
+        return code == "True"
+    return int(code) if kind is Kind.INTEGER else code
+
+
+def _date(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _decimal(value: object) -> str | None:
+    return None if value is None else format(value, "f")

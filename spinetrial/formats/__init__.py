@@ -1,0 +1,1 @@
+"""Formats by language; Django looks here before its own."""

@@ -1,0 +1,1 @@
+"""Clinical terms and arithmetic: CTCAE, vertebral levels and sectors, opioid equivalents, scales, dose."""

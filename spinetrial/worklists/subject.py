@@ -1,0 +1,255 @@
+"""The page of one subject: where the person stands, every form, pain and response, adverse events, queries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from adverse_events.models import AdverseEvent
+from followup.response import CATEGORY_LABELS, NE_REASON_LABELS, READING_LABELS, Reading
+from followup.responses import PainAtVisit, pain_of
+from patients.models import (
+    BaselineAnalgesic,
+    BaselinePain,
+    Demographics,
+    DiseaseSite,
+    ScreenFailure,
+    SitesOfDisease,
+    Subject,
+)
+from patients.pain import omed_of
+from patients.sins import sins_of
+from radiotherapy.models import Fraction
+from randomization.arms import arm_of
+from spinetrial.access.gate import SignedInRequest, list_records, masked, may, of_subject, requires
+from spinetrial.access.models import TrialState
+from spinetrial.crf.registry import all_specs
+from spinetrial.crf.spec import CrfSpec, Keeping
+from spinetrial.crf.state import form_state
+from spinetrial.crf.views import ONCE_KEY, crf_url, in_site_zone, record_key
+from spinetrial.protocol import CURRENT, events
+from spinetrial.protocol.schedule import completed_years
+from spinetrial.review.models import Query
+from spinetrial.terminology.scales import SINS_CLASS_LABELS
+from spinetrial.worklists.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
+from spinetrial.worklists.queries import describe, visible_queries
+from spinetrial.worklists.timeline import pain_curve, timeline
+from spinetrial.worklists.words import STAGES, state_word
+
+
+@dataclass(frozen=True)
+class FormLink:
+    title: str
+    url: str
+    state: str
+    queries: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the cards of one subject are made from."""
+
+    request: SignedInRequest
+    row: Overview
+    trial_state: str
+    see_arm: bool
+    queries: Counter[tuple[str, str]]  # live queries by CRF code and event
+
+    def link(self, spec: CrfSpec, key: str, event: str, *, entered: bool, note: str = "") -> FormLink:
+        count = self.queries[spec.code, event]
+        return FormLink(
+            title=_(str(spec.title)),
+            url=crf_url(spec, self.row.subject.code, key),
+            state=form_state(self.trial_state, entered=entered, queries=count),
+            queries=count,
+            note=note,
+        )
+
+
+@requires("subject.view")
+@in_site_zone
+def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
+    """Everything about one participant that the person may see."""
+    user = request.user
+    row = overviews(user, [subject])[0]
+    live = list(
+        visible_queries(request).filter(subject=subject, state__in=[Query.State.OPEN, Query.State.ANSWERED])
+        if may(user, "query.view", subject.site_id)
+        else ()
+    )
+    page = Page(
+        request,
+        row,
+        TrialState.current().state,
+        not masked(user, subject.site_id),
+        Counter((query.spec_code, query.event) for query in live),
+    )
+    pain = pain_of([subject])[subject.pk]
+    fractions = (
+        list(
+            list_records(user, Fraction, "crf.view").filter(subject=subject, given=True).values_list("date", flat=True)
+        )
+        if page.see_arm
+        else []
+    )
+    demographics = of_subject(subject, Demographics).first()
+    birth = demographics.birth_date if demographics else None
+    context = {
+        "subject": subject,
+        "stage": STAGES[row.stage],
+        "age": completed_years(birth, row.milestones.consent_date or subject.first_contact) if birth else None,
+        "sex": demographics.get_sex_display() if demographics else "",
+        "arm": arm_of(user, subject),
+        "tl": timeline(row, fractions, subject.site.today()),
+        "sp": pain_curve(_baseline(subject, pain), pain),
+        "cards": [_card(page, event) for event in _events(row)],
+        "any_time": _any_time(page),
+        "responses": _responses(pain),
+        "adverse_events": of_subject(subject, AdverseEvent).order_by("onset_date", "id"),
+        "may_enter_ae": page.trial_state == "open" and may(user, "ae.enter", subject.site_id),
+        "queries": [describe(query) for query in live],
+        "actions": _actions(page),
+    }
+    return render(request, "worklists/subject.html", context)
+
+
+def _events(row: Overview) -> list[str]:
+    """The events that have a card; follow-up appears with randomisation."""
+    return sorted({*FIXED_EVENTS, *row.cells}, key=lambda event: events.event_order(CURRENT, event))
+
+
+def _card(page: Page, event: str) -> dict[str, Any]:
+    cell, row = page.row.cells[event], page.row
+    forms: list[FormLink] = []
+    if event in FIXED_EVENTS:
+        for spec in expected_specs(event):
+            if spec.reveals_arm and not page.see_arm:
+                continue
+            if spec.keeping is Keeping.REPEATING:
+                forms += _repeated(page, spec)
+            else:
+                forms.append(page.link(spec, ONCE_KEY, event, entered=row.entered[spec.code] > 0))
+    else:
+        visit = next(each for each in row.visits if each.event == event)
+        entered = {"F.VISIT": visit.visit_id, "F.IMAGING": visit.imaging_id}
+        forms = [page.link(spec, event, event, entered=entered[spec.code] is not None) for spec in visit_specs()]
+    note = ""
+    if event == "RAND" and row.milestones.randomized_on:
+        note = row.milestones.randomized_on.isoformat()
+    elif event == "BL":
+        note = _index_site(row.subject)
+    elif event == "RT" and row.milestones.rt_start:
+        note = _("%(given)s of %(planned)s fractions") % {
+            "given": row.milestones.fractions_given,
+            "planned": CURRENT.treatment.fractions,
+        }
+    elif cell.due and cell.closes and cell.state not in ("done", "not_expected"):
+        note = _("due %(due)s, window to %(closes)s") % {"due": cell.due, "closes": cell.closes}
+    return {
+        "event": event,
+        "title": events.event_title(CURRENT, event, _),
+        "state": cell.state,
+        "word": state_word(cell.state),
+        "note": note,
+        "forms": forms,
+        "randomize_url": reverse("randomize", args=[row.subject.code])
+        if event == "RAND" and may(page.request.user, "randomize", row.subject.site_id)
+        else "",
+    }
+
+
+def _index_site(subject: Subject) -> str:
+    """Index site with its instability score, as far as they are recorded."""
+    sites = of_subject(subject, SitesOfDisease).first()
+    if sites is None or not sites.index_level:
+        return ""
+    text = _("Index site %(level)s") % {"level": sites.index_level}
+    score = sins_of(sites, of_subject(subject, DiseaseSite))
+    if score is not None:
+        text += f" · SINS {score.total}: {_(SINS_CLASS_LABELS[score.stability])}"
+    return text
+
+
+def _repeated(page: Page, spec: CrfSpec) -> list[FormLink]:
+    """A link per record of a repeating form, and one for the next while entry is open."""
+    subject = page.row.subject
+    records = list(of_subject(subject, spec.model).order_by("pk"))
+    links = [
+        page.link(
+            spec, record_key(spec, record.pk, ""), spec.event, entered=True, note=str(number) if records[1:] else ""
+        )
+        for number, record in enumerate(records, 1)
+    ]
+    if page.trial_state == "open" and may(page.request.user, spec.enter, subject.site_id):
+        links.append(page.link(spec, "new", "", entered=False, note=_("new") if links else ""))
+    return links
+
+
+def _any_time(page: Page) -> list[FormLink]:
+    """Forms nobody waits for (withdrawal, screen failure ...); adverse events have their own panel."""
+    links: list[FormLink] = []
+    for spec in all_specs():
+        if spec.model is ScreenFailure and page.row.milestones.randomized_on:
+            continue
+        if spec.event != "ANY" or spec.model is AdverseEvent or (spec.reveals_arm and not page.see_arm):
+            continue
+        if spec.keeping is Keeping.REPEATING:
+            links += _repeated(page, spec)
+        elif page.row.entered[spec.code] or may(page.request.user, spec.enter, page.row.subject.site_id):
+            links.append(page.link(spec, ONCE_KEY, spec.event, entered=page.row.entered[spec.code] > 0))
+    return links
+
+
+def _actions(page: Page) -> list[dict[str, Any]]:
+    user, row = page.request.user, page.row
+    site, code = row.subject.site_id, row.subject.code
+    actions: list[dict[str, Any]] = []
+    if may(user, "contacts.view", site):
+        actions.append({"label": _("Contact"), "url": reverse("contact", args=[code]), "icon": "user"})
+    if page.trial_state != "open":
+        return actions
+    if row.stage == "eligible" and may(user, "randomize", site):
+        actions.append({"label": _("Randomise"), "url": reverse("randomize", args=[code]), "primary": True})
+    elif row.stage == "screening" and may(user, "subject.screen", site):
+        actions.append({"label": _("Eligibility"), "url": reverse("eligibility", args=[code]), "primary": True})
+    return actions
+
+
+def _baseline(subject: Subject, pain: dict[str, PainAtVisit]) -> tuple[int | None, float | None]:
+    """Baseline NRS 0-10 and OMED in mg/day; taken from any visit's working where there is one."""
+    for at in pain.values():
+        total = at.baseline_omed.total
+        return at.baseline_pain, None if total is None else float(total)
+    record = of_subject(subject, BaselinePain).first()
+    if record is None:
+        return None, None
+    total = omed_of(of_subject(subject, BaselineAnalgesic), record.analgesics).total
+    return record.nrs_worst, None if total is None else float(total)
+
+
+def _responses(pain: dict[str, PainAtVisit]) -> list[dict[str, Any]]:
+    """The response of each visit by the literal reading, its working, and the other readings beside it (D1)."""
+    found = []
+    for event, at in pain.items():
+        response = at.response(Reading.LITERAL)
+        others = [(READING_LABELS[each], at.response(each).category) for each in Reading if each != Reading.LITERAL]
+        found.append(
+            {
+                "event": events.event_title(CURRENT, event, _),
+                "code": response.category.value,
+                "label": _(CATEGORY_LABELS[response.category]),
+                "reason": _(NE_REASON_LABELS[response.ne_reason]) if response.ne_reason else "",
+                "responder": response.responder,
+                "working": [line.render(_) for line in (*at.omed.lines, *response.working)],
+                "others": [f"{_(label)}: {category.value}" for label, category in others],
+                "switched": ", ".join(at.switched),
+            }
+        )
+    return found

@@ -1,0 +1,233 @@
+"""What waits for this person, by deadline: the first screen of most roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from adverse_events.crfs import ADVERSE_EVENT
+from adverse_events.models import AdverseEvent, ClockState
+from adverse_events.safety import serious_events
+from followup.models import Visit
+from patients.models import Subject
+from spinetrial.access.context import chosen_site
+from spinetrial.access.gate import SignedInRequest, list_records, may, requires
+from spinetrial.access.models import TrialState
+from spinetrial.audit.clock import now
+from spinetrial.crf.spec import Keeping
+from spinetrial.crf.views import ONCE_KEY, crf_url
+from spinetrial.protocol import CURRENT, events
+from spinetrial.review.models import Query
+from spinetrial.worklists.overview import Overview, expected_specs, overviews, visit_specs
+from spinetrial.worklists.queries import describe, visible_queries
+from spinetrial.worklists.words import state_word
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to do. `due` None: no deadline of its own."""
+
+    what: str
+    url: str
+    subject: Subject | None
+    due: date | None
+    today: date
+    action: str = ""
+    state: str = ""
+
+    def as_row(self) -> dict[str, Any]:
+        late = (self.today - self.due).days if self.due else 0
+        return {
+            "what": self.what,
+            "url": self.url,
+            "subject_code": self.subject.code if self.subject else "",
+            "subject_url": reverse("subject", args=[self.subject.code]) if self.subject else "",
+            "state": self.state,
+            "state_label": state_word(self.state) if self.state else "",
+            "due": self.due,
+            "late": ngettext("%(days)d day late", "%(days)d days late", late) % {"days": late} if late > 0 else "",
+            "action": self.action,
+        }
+
+
+@requires("worklist.view")
+def worklist(request: SignedInRequest) -> HttpResponse:
+    """Tasks in the order of their deadlines: overdue, today, this week, later, without date."""
+    user = request.user
+    site = chosen_site(request, "worklist.view")
+    subjects = list_records(user, Subject, "subject.view").select_related("site")
+    if site:
+        subjects = subjects.filter(site=site)
+    state = TrialState.current().state
+    tasks: list[Task] = []
+    if state == TrialState.State.OPEN and (may(user, "crf.enter") or may(user, "imaging.enter")):
+        rows = overviews(user, list(subjects))
+        for row in rows:
+            tasks += _entry_tasks(request, row)
+        tasks += _event_tasks(request, rows)
+    if may(user, "safety.view"):
+        tasks += _safety_tasks(request, site)
+    if may(user, "query.view"):
+        tasks += _query_tasks(request, site)
+    tasks += _trial_tasks(request, state)
+    context = {
+        "groups": _grouped(tasks),
+        "count": len(tasks),
+        "may_screen": may(user, "subject.screen"),
+        "may_see_reminders": may(user, "crf.enter"),
+    }
+    return render(request, "worklists/worklist.html", context)
+
+
+def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
+    user, subject, stones = request.user, row.subject, row.milestones
+    today = subject.site.today()
+    full = may(user, "crf.enter", subject.site_id)
+    for visit in row.visits:
+        if visit.state.value not in ("in_window", "due", "overdue"):
+            continue
+        title = events.event_title(CURRENT, visit.event, _)
+        for spec in visit_specs():
+            missing = visit.visit_id is None if spec.code == "F.VISIT" else visit.imaging_id is None
+            if missing and may(user, spec.enter, subject.site_id):
+                yield Task(
+                    f"{title}: {_(str(spec.title))}",
+                    crf_url(spec, subject.code, visit.event, edit=True),
+                    subject,
+                    visit.planned.due,
+                    today,
+                    _("Enter"),
+                    visit.state.value,
+                )
+    if not full:
+        return
+    if row.stage == "screening":
+        missing_specs = [
+            spec
+            for event in ("SCR", "BL")
+            for spec in expected_specs(event)
+            if not row.entered[spec.code] and not spec.page
+        ]
+        if missing_specs:
+            spec = missing_specs[0]
+            key = "new" if spec.keeping is Keeping.REPEATING else ONCE_KEY
+            more = len(missing_specs) - 1
+            what = _("Screening: %(form)s") % {"form": _(str(spec.title))}
+            if more:
+                what += " " + ngettext("(and %(n)d more form)", "(and %(n)d more forms)", more) % {"n": more}
+            yield Task(what, crf_url(spec, subject.code, key, edit=True), subject, None, today, _("Enter"), "partial")
+        else:
+            url = reverse("eligibility", args=[subject.code])
+            yield Task(_("Check eligibility"), url, subject, None, today, _("Check"), "due")
+    elif row.stage == "eligible":
+        url = reverse("randomize", args=[subject.code])
+        yield Task(_("Randomise"), url, subject, None, today, _("Randomise"), "due")
+    elif row.stage == "randomised" and not stones.never_irradiated:
+        given, planned = stones.fractions_given, CURRENT.treatment.fractions
+        what = (
+            _("Radiotherapy: %(given)s of %(planned)s fractions") % {"given": given, "planned": planned}
+            if given
+            else _("Radiotherapy to start")
+        )
+        url = reverse("radiotherapy", args=[subject.code])
+        yield Task(what, url, subject, None, today, _("Enter"), "in_window" if given else "due")
+
+
+def _event_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Task]:
+    """Visits that report an adverse event of a participant for whom none is entered.
+
+    Neither form can ask this of the other: follow-up and adverse events do not know each other.
+    """
+    reported = list_records(request.user, Visit, "crf.view").filter(ae_any=True).order_by("event")
+    by_subject = dict(reported.values_list("subject_id", "event"))
+    for row in rows:
+        event = by_subject.get(row.subject.pk)
+        if event and not row.entered[ADVERSE_EVENT.code] and may(request.user, "ae.enter", row.subject.site_id):
+            what = _("%(visit)s reports an adverse event: enter it") % {"visit": events.event_title(CURRENT, event, _)}
+            url = crf_url(ADVERSE_EVENT, row.subject.code, "new")
+            yield Task(what, url, row.subject, None, row.subject.site.today(), _("Enter"), "due")
+
+
+def _safety_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
+    """Serious events whose report to the sponsor is not recorded (D20), by their deadline."""
+    rows = list_records(request.user, AdverseEvent, "safety.view").filter(aware_at__isnull=False)
+    if site:
+        rows = rows.filter(subject__site=site)
+    for serious in serious_events(rows.select_related("subject__site"), now()):
+        if serious.clock not in (ClockState.DUE, ClockState.OVERDUE) or serious.due is None:
+            continue
+        event, subject = serious.event, serious.event.subject
+        what = _("Report serious event: %(term)s") % {"term": event.display_ctcae_code()}
+        url = reverse("crf", args=[subject.code, "A.AE", event.pk])
+        state = "overdue" if serious.clock is ClockState.OVERDUE else "due"
+        local = serious.due.astimezone(subject.site.zone).date()
+        yield Task(what, url, subject, local, subject.site.today(), _("Report"), state)
+
+
+def _query_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
+    """Open queries for those who answer, answered ones for those who close."""
+    user = request.user
+    wanted = []
+    if may(user, "query.answer"):
+        wanted.append(Query.State.OPEN)
+    if may(user, "query.close"):
+        wanted.append(Query.State.ANSWERED)
+    rows = visible_queries(request).filter(state__in=wanted)
+    if site:
+        rows = rows.filter(subject__site=site)
+    for query in rows:
+        subject: Any = query.subject
+        words = describe(query)
+        what = _("Query: %(item)s (%(form)s)") % {"item": words["item"], "form": words["form"]}
+        action = _("Answer") if query.state == Query.State.OPEN else _("Check")
+        url = reverse("query", args=[query.pk])
+        yield Task(what, url, subject, None, subject.site.today(), action, "has_query")
+
+
+def _trial_tasks(request: SignedInRequest, state: str) -> Iterator[Task]:
+    url, today = (reverse("trial") if may(request.user, "trial.view") else ""), now().date()
+    if state == TrialState.State.FROZEN and may(request.user, "trial.lock"):
+        yield Task(_("The trial is frozen and waits for the lock"), url, None, None, today, _("Lock"), "frozen")
+    if state == TrialState.State.OPEN and may(request.user, "trial.freeze"):
+        yield Task(_("Readiness for the freeze"), url, None, None, today, _("Look"), "")
+
+
+def _grouped(tasks: list[Task]) -> list[dict[str, Any]]:
+    groups: dict[str, list[Task]] = {"late": [], "today": [], "week": [], "later": [], "none": []}
+    for task in tasks:
+        if task.due is None:
+            groups["none"].append(task)
+        elif task.due < task.today:
+            groups["late"].append(task)
+        elif task.due == task.today:
+            groups["today"].append(task)
+        elif task.due <= task.today + timedelta(days=7):
+            groups["week"].append(task)
+        else:
+            groups["later"].append(task)
+    labels = {
+        "late": _("Overdue"),
+        "today": _("Today"),
+        "week": _("Within a week"),
+        "later": _("Later"),
+        "none": _("Without a date"),
+    }
+    return [
+        {
+            "label": labels[key],
+            "items": [
+                task.as_row()
+                for task in sorted(group, key=lambda t: (t.due or date.max, t.subject.code if t.subject else ""))
+            ],
+        }
+        for key, group in groups.items()
+        if group
+    ]
