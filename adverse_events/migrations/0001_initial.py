@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('verbatim', models.CharField(help_text='No names.', max_length=200, verbose_name="What happened, in the reporter's words")),
                 ('ctcae_code', models.CharField(help_text='CTCAE version 5.0. Type a part of the term or a synonym, in English or Chinese.', max_length=10, validators=[adverse_events.models.check_ctcae_code], verbose_name='CTCAE term')),
                 ('ctcae_version', models.CharField(default='5.0', editable=False, max_length=8)),

@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('event', models.CharField(editable=False, max_length=8)),
                 ('status', models.CharField(choices=[('done', 'Done'), ('not_done', 'Not done')], max_length=10, verbose_name='Imaging of the spine')),
                 ('not_done_reason', models.CharField(blank=True, choices=[('dead', 'The participant had died'), ('too_ill', 'Too ill'), ('refused', 'Refused'), ('withdrawn', 'Withdrew from follow-up'), ('not_ordered', 'Not ordered'), ('other', 'Another reason')], max_length=12, verbose_name='Why was it not done?')),
@@ -87,6 +88,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('event', models.CharField(editable=False, max_length=8)),
                 ('nrs_worst', models.PositiveSmallIntegerField(blank=True, help_text='Whole number from 0 (no pain) to 10 (worst pain imaginable).', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(10)], verbose_name='Worst pain at the index site in the last 24 hours')),
                 ('nrs_average', models.PositiveSmallIntegerField(blank=True, help_text='Whole number from 0 (no pain) to 10 (worst pain imaginable).', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(10)], verbose_name='Average pain at the index site in the last 24 hours')),

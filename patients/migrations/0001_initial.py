@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('first_procedure_on', models.DateField(blank=True, help_text='The first act done for the trial only, such as a trial questionnaire; not routine care.', null=True, verbose_name='Date of the first trial procedure')),
                 ('serious_chronic_disease', models.BooleanField(blank=True, choices=[(True, 'Yes'), (False, 'No')], null=True, verbose_name='Serious chronic disease (hypertension, diabetes, heart disease)')),
                 ('rt_contraindication', models.BooleanField(blank=True, choices=[(True, 'Yes'), (False, 'No')], null=True, verbose_name='Contraindication to radiotherapy')),
@@ -64,6 +65,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('assessed_on', models.DateField(verbose_name='Date of the assessment')),
                 ('ecog', models.PositiveSmallIntegerField(choices=[(0, '0: fully active'), (1, '1: restricted in strenuous work, ambulatory'), (2, '2: ambulatory, self-caring, no work, up more than half of the day'), (3, '3: limited self-care, in bed or chair more than half of the day'), (4, '4: disabled')], verbose_name='ECOG performance status')),
                 ('kps', models.PositiveSmallIntegerField(choices=[(100, '100'), (90, '90'), (80, '80'), (70, '70'), (60, '60'), (50, '50'), (40, '40'), (30, '30'), (20, '20'), (10, '10')], verbose_name='Karnofsky performance status')),
@@ -96,6 +98,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('imaging_modality', models.CharField(choices=[('mri', 'MRI'), ('ct', 'CT'), ('pet_ct', 'PET-CT'), ('bone_scan', 'Bone scan')], max_length=10, verbose_name='Imaging study')),
                 ('imaging_date', models.DateField(verbose_name='Date of the imaging study')),
                 ('index_level', models.CharField(blank=True, choices=patients.models.baseline.level_choices, help_text='Fixed at randomisation. The pain score at every visit is asked for this site.', max_length=3, verbose_name='Index site: the most painful target vertebra')),
@@ -119,6 +122,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('failed_on', models.DateField(verbose_name='Date')),
                 ('reason', models.CharField(choices=[('criteria', 'Does not fulfil the criteria'), ('declined', 'Declined to take part'), ('died', 'Died'), ('worsened', 'Condition worsened'), ('lost', 'Could not be reached any more'), ('other', 'Other reason')], max_length=10, verbose_name='Main reason')),
                 ('details', models.TextField(blank=True, max_length=500, verbose_name='Details')),
@@ -135,6 +139,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('site', models.CharField(choices=[('lung', 'Lung'), ('breast', 'Breast'), ('prostate', 'Prostate'), ('kidney', 'Kidney'), ('liver', 'Liver'), ('colorectum', 'Colon or rectum'), ('stomach', 'Stomach'), ('oesophagus', 'Oesophagus'), ('nasopharynx', 'Nasopharynx'), ('thyroid', 'Thyroid'), ('cervix', 'Cervix of the uterus'), ('bladder', 'Bladder'), ('bone_marrow', 'Bone marrow or lymph nodes'), ('unknown', 'Unknown primary'), ('other', 'Other site')], max_length=12, verbose_name='Site of the primary tumour')),
                 ('site_other', models.CharField(blank=True, max_length=80, verbose_name='Other site')),
                 ('tumour_class', models.CharField(choices=[('solid', 'Solid tumour'), ('myeloma', 'Myeloma'), ('lymphoma', 'Lymphoma'), ('leukaemia', 'Leukaemia'), ('benign', 'Benign')], max_length=10, verbose_name='Class of the tumour')),
@@ -196,6 +201,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('status', models.CharField(choices=[('completed', 'Completed: followed until the closure of the study'), ('withdrawn', 'Withdrawn from follow-up'), ('lost', 'Lost to follow-up'), ('dead', 'Dead')], max_length=10, verbose_name='How the study ended')),
                 ('ended_on', models.DateField(help_text='Dead: date of death. Lost: last contact. Otherwise the last day of follow-up.', verbose_name='Date')),
                 ('death_cause', models.CharField(blank=True, choices=[('disease', 'The cancer'), ('treatment', 'The trial treatment'), ('other', 'Another cause'), ('unknown', 'Unknown')], max_length=10, verbose_name='Cause of death')),
@@ -263,6 +269,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('birth_date', models.DateField(verbose_name='Date of birth')),
                 ('sex', models.CharField(choices=[('female', 'Female'), ('male', 'Male')], max_length=6, verbose_name='Sex')),
                 ('height_cm', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(80), django.core.validators.MaxValueValidator(230)], verbose_name='Height')),
@@ -289,6 +296,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('version', models.CharField(choices=patients.models.consent.protocol_versions, max_length=12, verbose_name='Protocol version of the consent form')),
                 ('signed_at', models.DateTimeField(verbose_name='Date and time of the signature, local time of the site')),
                 ('signer', models.CharField(choices=[('patient', 'Patient'), ('family', 'Family member')], max_length=8, verbose_name='Signed by')),
@@ -309,6 +317,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('nrs_worst', models.PositiveSmallIntegerField(blank=True, help_text='Whole number from 0 (no pain) to 10 (worst pain imaginable).', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(10)], verbose_name='Worst pain at the index site in the last 24 hours')),
                 ('nrs_average', models.PositiveSmallIntegerField(blank=True, help_text='Whole number from 0 (no pain) to 10 (worst pain imaginable).', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(10)], verbose_name='Average pain at the index site in the last 24 hours')),
                 ('nrs_current', models.PositiveSmallIntegerField(blank=True, help_text='Whole number from 0 (no pain) to 10 (worst pain imaginable).', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(10)], verbose_name='Pain at the index site now')),
@@ -348,6 +357,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('withdrawn_on', models.DateField(verbose_name='Date of the withdrawal')),
                 ('from_treatment', models.BooleanField(choices=[(True, 'Yes'), (False, 'No')], null=True, verbose_name='Withdrawn from the trial treatment')),
                 ('from_followup', models.BooleanField(choices=[(True, 'Yes'), (False, 'No')], null=True, verbose_name='Withdrawn from follow-up')),

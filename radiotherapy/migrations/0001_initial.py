@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('missing', models.JSONField(default=dict, editable=False, verbose_name='Why not answered')),
                 ('planning_ct_on', models.DateField(blank=True, null=True, verbose_name='Date of the planning CT')),
                 ('ct_slice_mm', models.DecimalField(blank=True, decimal_places=1, max_digits=4, null=True, validators=[django.core.validators.MinValueValidator(Decimal('0.5')), django.core.validators.MaxValueValidator(Decimal('10'))], verbose_name='CT slice thickness')),
                 ('planning_mri', models.BooleanField(blank=True, choices=[(True, 'Yes'), (False, 'No')], null=True, verbose_name='MRI used for contouring')),

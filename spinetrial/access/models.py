@@ -142,6 +142,8 @@ class Membership(models.Model):
     starts = models.DateField(_("From"))
     ends = models.DateField(_("Until (last day)"), null=True, blank=True)
     granted_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", verbose_name=_("Granted by"))
+    trained_on = models.DateField(_("Trained on the protocol and this system"), null=True, blank=True)
+    delegated_on = models.DateField(_("Tasks delegated by the investigator on"), null=True, blank=True)
 
     class Meta:
         ordering = ("user", "role")
@@ -171,6 +173,23 @@ class Membership(models.Model):
 
     def in_force(self, today: date) -> bool:
         return self.starts <= today and (self.ends is None or today <= self.ends)
+
+
+class AccessReview(models.Model):
+    """A person looked at all memberships in force and signed that each is still right."""
+
+    by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("Reviewed by"))
+    at = models.DateTimeField(_("Time"))
+    note = models.TextField(_("Remarks"), max_length=2000, blank=True)
+    memberships = models.JSONField()  # what was looked at: [[person, role, site, starts, ends], ...]
+
+    audit_user = "by_id"
+
+    class Meta:
+        ordering = ("-at",)
+
+    def __str__(self) -> str:
+        return f"Access review {self.pk}"
 
 
 class TrialState(models.Model):

@@ -1,7 +1,10 @@
+from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig
 from django.core import checks
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models.signals import post_migrate
 
 
 class CrfConfig(AppConfig):
@@ -10,6 +13,7 @@ class CrfConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_all_specs)
+        post_migrate.connect(install_record_rules, sender=self)
 
 
 def check_all_specs(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -17,3 +21,31 @@ def check_all_specs(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage
     from spinetrial.crf.spec import check_spec
 
     return [message for spec in all_specs() for message in check_spec(spec)]
+
+
+def install_record_rules(*, using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
+    """Triggers on every CRF table (as the owner, after migrate): coded missing answers, void signatures and SDV."""
+    from spinetrial.crf.registry import all_specs
+
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.execute((Path(__file__).parent / "sql" / "records.sql").read_text(encoding="utf-8"))
+        present = set(connection.introspection.table_names(cursor))
+
+        def trigger(name: str, when: str, table: str, function: str, *arguments: str) -> None:
+            if table in present:
+                cursor.execute(
+                    f"CREATE OR REPLACE TRIGGER {name} {when} ON {connection.ops.quote_name(table)}"
+                    f" FOR EACH ROW EXECUTE FUNCTION {function}({', '.join(['%s'] * len(arguments))})",
+                    arguments,
+                )
+
+        for spec in all_specs():
+            table = spec.model._meta.db_table
+            trigger("crf_missing", "BEFORE INSERT OR UPDATE", table, "crf_missing")
+            trigger("crf_changed", "AFTER UPDATE OR DELETE", table, "crf_record_changed", spec.code)
+            for group in spec.rows:
+                rows = group.model._meta.db_table
+                trigger(
+                    "crf_changed", "AFTER INSERT OR UPDATE OR DELETE", rows, "crf_row_changed", spec.code, group.key
+                )

@@ -199,7 +199,7 @@ class CrfForm(_ValidatesChanges):
         for formset in self.formsets.values():
             valid = formset.is_valid() and valid
         if valid:
-            for check in self.failed_checks(Level.BLOCK):
+            for check, _match in self.failed_checks(Level.BLOCK):
                 self.add_error(check.items[0] if check.items[0] in self.fields else None, str(check.text))
                 valid = False
         return valid
@@ -209,9 +209,10 @@ class CrfForm(_ValidatesChanges):
         rows = {key: [form.instance for form in formset.kept_forms()] for key, formset in self.formsets.items()}
         return Values(record=self.instance, rows=rows, today=self.instance.subject.site.today())
 
-    def failed_checks(self, level: Level) -> list[EditCheck]:
+    def failed_checks(self, level: Level) -> list[tuple[EditCheck, str]]:
+        """The checks of one level that fail, once per match (`EditCheck.matches`)."""
         values = self.values()
-        return [check for check in self.spec.checks if check.level is level and check.fails(values)]
+        return [(check, match) for check in self.spec.checks if check.level is level for match in check.matches(values)]
 
     def all_errors(self) -> dict[str, list[str]]:
         """Every message by field name (rows as key-number-field), for imports and tests."""

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models.sql import Query
+from django.utils.translation import gettext_lazy as _
 
 
 @cache
@@ -72,11 +74,25 @@ class OneCheckModel(models.Model):
         return [(model, [c for c in each if not isinstance(c, models.CheckConstraint)]) for model, each in found]
 
 
+class MissingReason(models.TextChoices):
+    """Why a question that was asked has no value. A coded answer, distinct from blank (not answered yet)."""
+
+    NOT_DONE = "ND", _("Not done")
+    UNKNOWN = "UNK", _("Unknown")
+    REFUSED = "REF", _("Refused")
+    NOT_APPLICABLE = "NA", _("Not applicable")
+
+
 class SubjectRecord(OneCheckModel):
-    """A CRF record of one subject. `row_version` grows with every save and guards against silent overwriting."""
+    """A CRF record of one subject. `row_version` grows with every save and guards against silent overwriting.
+
+    `missing` maps names of items without a value to a MissingReason; PostgreSQL refuses other codes and a reason
+    beside a value (`sql/records.sql`).
+    """
 
     subject = models.ForeignKey("patients.Subject", models.PROTECT, related_name="+")
     row_version = models.PositiveIntegerField(default=1, editable=False)
+    missing = models.JSONField(_("Why not answered"), default=dict, editable=False)
 
     site_path = "subject__site"
     reveals_arm = False
@@ -118,3 +134,26 @@ class RowRecord(OneCheckModel):
 
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} {self.pk}"
+
+
+class Draft(models.Model):
+    """What a person typed into a form and did not save yet. Not trial data: it enters no export and no trail."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    subject = models.ForeignKey("patients.Subject", models.CASCADE, related_name="+")
+    spec_code = models.CharField(max_length=20)
+    key = models.CharField(max_length=20)  # as in the form's address: event, record number, "new" or "form"
+    seen_version = models.PositiveIntegerField(default=0)
+    data = models.JSONField()  # field name -> list of posted values
+    saved_at = models.DateTimeField()
+
+    site_path = "subject__site"
+    survives_lock = True
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["user", "subject", "spec_code", "key"], name="draft_one_per_form"),
+        )
+
+    def __str__(self) -> str:
+        return f"Draft {self.spec_code} {self.key}"

@@ -67,7 +67,9 @@ def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id:
         spec.after_save(record, actor)
         # Stored in English, the language of the message catalogue's keys, whoever saves; shown in the reader's.
         with translation.override("en"):
-            failed = [(check.code, check.items[0], str(check.text)) for check in form.failed_checks(Level.QUERY)]
+            failed = [
+                (check.code, match, check.items[0], str(check.text)) for check, match in form.failed_checks(Level.QUERY)
+            ]
         queries.sync_checks(
             subject=subject,
             spec_code=spec.code,

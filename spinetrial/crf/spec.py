@@ -5,7 +5,7 @@ A CRF is an ordinary model plus one `CrfSpec`. Screen, print, export columns and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from spinetrial.crf.models import RowRecord, SubjectRecord
 
 #: Columns every CRF record or row has and no spec lists.
-TECHNICAL_FIELDS = frozenset({"id", "subject", "event", "row_version", "parent", "position"})
+TECHNICAL_FIELDS = frozenset({"id", "subject", "event", "row_version", "missing", "parent", "position"})
 
 
 class Keeping(Enum):
@@ -33,10 +33,16 @@ class Keeping(Enum):
 
 
 class Level(Enum):
-    """What a failed edit check does: stop the save, or let it through and open a query."""
+    """What a failed edit check does.
+
+    BLOCK stops the save. EXPLAIN lets it through with a written explanation. QUERY lets it through and opens a query,
+    which closes by itself once the check holds. NOTE says something beside the form and asks for nothing.
+    """
 
     BLOCK = "block"
+    EXPLAIN = "explain"
     QUERY = "query"
+    NOTE = "note"
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Item:
     """One question: the model field of this name.
 
     `required` means required whenever shown (a model field that allows blank can be required on condition).
+    `missing` lets a MissingReason stand instead of a value; the model field then allows NULL or the empty text.
     `previous` shows the value of the last earlier record beside the field. `widget` is "nrs", "select" (a list even
     for few choices) or "search:<url name>"; empty lets the field decide. `short` heads the column in a grid of rows.
     """
@@ -75,6 +82,7 @@ class Item:
     unit: str | Promise = ""
     sdv: bool = False
     required: bool = False
+    missing: bool = False
     show_when: ShowWhen | None = None
     previous: bool = False
     widget: str = ""
@@ -116,13 +124,26 @@ class Values:
 
 @dataclass(frozen=True)
 class EditCheck:
-    """`fails(values)` is true when the rule is broken; `items[0]` carries the message."""
+    """`fails(values)` is true when the rule is broken; `items[0]` carries the message.
+
+    A check of rows may answer the labels of the rows that break it instead (each at most 60 characters): one match,
+    and with Level.QUERY one query, each. `reads` names the codes of other CRFs whose answers the rule looks at: a save
+    of one of them runs the check again on every record of this CRF.
+    """
 
     code: str
     items: tuple[str, ...]
     text: str | Promise
-    fails: Callable[[Values], bool]
+    fails: Callable[[Values], bool | Sequence[str]]
     level: Level = Level.QUERY
+    reads: tuple[str, ...] = ()
+
+    def matches(self, values: Values) -> tuple[str, ...]:
+        """One label per match, "" for the form as a whole; empty when the rule holds."""
+        answer = self.fails(values)
+        if isinstance(answer, bool):
+            return ("",) if answer else ()
+        return tuple(dict.fromkeys(answer))
 
 
 def _nothing(what: object, actor: Actor) -> None:

@@ -1,4 +1,9 @@
-"""Queries on data. Their state lives beside the data, not in it, so that they outlive a freeze."""
+"""Queries, explanations, verifications and signatures.
+
+They live beside the data, not in it, so that they outlive a freeze. A record is named by the code of its CRF and its
+number. PostgreSQL ends a verification or a signature when what it speaks of changes, whatever path the change comes
+by (`spinetrial/crf/sql/records.sql`).
+"""
 
 from __future__ import annotations
 
@@ -23,10 +28,15 @@ class Query(models.Model):
     event = models.CharField(max_length=8)
     item = models.CharField(max_length=60)
     check_code = models.CharField(max_length=60, blank=True)
+    match = models.CharField(max_length=60, blank=True)  # which of several matches of one check, such as a row
     text = models.TextField(_("Question"), max_length=1000)
     state = models.CharField(_("State"), max_length=10, choices=State.choices, default=State.OPEN)
     opened_at = models.DateTimeField(_("Opened"))
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("Assigned to")
+    )
+    answered_at = models.DateTimeField(_("First answered"), null=True)
     closed_at = models.DateTimeField(_("Closed"), null=True)
 
     site_path = "subject__site"
@@ -36,7 +46,7 @@ class Query(models.Model):
         ordering = ("opened_at", "id")
         constraints = (
             models.UniqueConstraint(
-                fields=["spec_code", "record_id", "check_code"],
+                fields=["spec_code", "record_id", "check_code", "match"],
                 condition=~Q(check_code="") & Q(state__in=["open", "answered"]),
                 name="query_one_live_per_check",
             ),
@@ -73,3 +83,132 @@ class QueryMessage(models.Model):
 
     def __str__(self) -> str:
         return f"Message {self.pk}"
+
+
+class OnRecord(models.Model):
+    """Base of what is said about one CRF record."""
+
+    subject = models.ForeignKey("patients.Subject", models.PROTECT, related_name="+")
+    spec_code = models.CharField(max_length=20)
+    record_id = models.BigIntegerField()
+    event = models.CharField(max_length=8)
+
+    site_path = "subject__site"
+    survives_lock = True
+
+    class Meta:
+        abstract = True
+
+
+class Explanation(OnRecord):
+    """Why a value that breaks a must-explain check stands. Ends when the check holds again."""
+
+    check_code = models.CharField(max_length=60)
+    match = models.CharField(max_length=60, blank=True)
+    item = models.CharField(max_length=60)
+    text = models.TextField(_("Explanation"), max_length=1000)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["spec_code", "record_id", "check_code", "match"],
+                condition=Q(ended_at__isnull=True),
+                name="explanation_one_live_per_check",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Explanation {self.pk}"
+
+
+class Verification(OnRecord):
+    """A monitor compared one item (or group of rows) with the source. Dropped when the value changes."""
+
+    item = models.CharField(max_length=60)
+    verified_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    verified_at = models.DateTimeField()
+    dropped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["spec_code", "record_id", "item"],
+                condition=Q(dropped_at__isnull=True),
+                name="verification_one_live_per_item",
+            ),
+        )
+        indexes = (models.Index(fields=["subject", "spec_code", "record_id"], name="verification_record"),)
+
+    def __str__(self) -> str:
+        return f"Verification {self.pk}"
+
+
+class Certification(models.Model):
+    """A person agreed once that their electronic signature binds like one by hand."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    version = models.CharField(max_length=10)
+    text_sha256 = models.CharField(max_length=64)
+    accepted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["user", "version"], name="certification_once"),)
+
+    def __str__(self) -> str:
+        return f"Certification {self.pk}"
+
+
+class Signature(models.Model):
+    """An act of signing: who, when, meaning what. What was signed are its SignedRecords."""
+
+    class Meaning(models.TextChoices):
+        REVIEWED = "reviewed", _("I have reviewed these data and they are accurate and complete.")
+        AUTHORED = "authored", _("I entered or supervised these data and answer for them.")
+        APPROVED = "approved", _("I approve these data for analysis.")
+
+    class Scope(models.TextChoices):
+        FORM = "form", _("Form")
+        VISIT = "visit", _("Visit")
+        SUBJECT = "subject", _("Participant")
+
+    subject = models.ForeignKey("patients.Subject", models.PROTECT, related_name="+")
+    scope = models.CharField(max_length=8, choices=Scope.choices)
+    event = models.CharField(max_length=8, blank=True)
+    meaning = models.CharField(_("Meaning"), max_length=10, choices=Meaning.choices)
+    signer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    signer_name = models.CharField(_("Signed by"), max_length=120)
+    signed_at = models.DateTimeField(_("Signed at"))
+
+    site_path = "subject__site"
+    survives_lock = True
+
+    class Meta:
+        ordering = ("signed_at", "id")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(meaning__in=["reviewed", "authored", "approved"], scope__in=["form", "visit", "subject"]),
+                name="signature_known",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Signature {self.pk}"
+
+
+class SignedRecord(OnRecord):
+    """One record under a signature, with the hash of the exact version; `void_at` once it changed."""
+
+    signature = models.ForeignKey(Signature, models.PROTECT, related_name="records")
+    row_version = models.PositiveIntegerField()
+    record_hash = models.CharField(max_length=64)
+    void_at = models.DateTimeField(null=True)
+    told_at = models.DateTimeField(null=True)  # when the signer was told that it is void
+
+    class Meta:
+        indexes = (models.Index(fields=["subject", "spec_code", "record_id"], name="signedrecord_record"),)
+
+    def __str__(self) -> str:
+        return f"SignedRecord {self.pk}"

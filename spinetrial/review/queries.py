@@ -25,30 +25,31 @@ def sync_checks(
     record_id: int,
     event: str,
     all_codes: Iterable[str],
-    failed: Iterable[tuple[str, str, str]],
+    failed: Iterable[tuple[str, str, str, str]],
 ) -> None:
     """Open a query per newly failed check and close those whose check is satisfied again.
 
-    `failed`: (check code, item, text). Runs inside the saving transaction; the subject row is locked by the caller.
+    `failed`: (check code, match, item, text), the match being "" unless several rows fail one check. Runs inside the
+    saving transaction; the subject row is locked by the caller.
     """
     live = {
-        query.check_code: query
+        (query.check_code, query.match): query
         for query in of_subject(subject, Query).filter(
             spec_code=spec_code, record_id=record_id, check_code__in=list(all_codes), state__in=LIVE
         )
     }
-    failing = {code: (item, text) for code, item, text in failed}
-    for code, query in live.items():
-        if code not in failing:
+    failing = {(code, match): (item, text) for code, match, item, text in failed}
+    for key, query in live.items():
+        if key not in failing:
             with acting(SYSTEM, "the data now satisfy the check"):
                 query.state, query.closed_at = Query.State.CLOSED, now()
                 query.save()
-    for code, (item, text) in failing.items():
-        if code not in live:
+    for (code, match), (item, text) in failing.items():
+        if (code, match) not in live:
             with acting(SYSTEM, "edit check"):
                 Query(
                     subject=subject, spec_code=spec_code, record_id=record_id, event=event, item=item,
-                    check_code=code, text=text, opened_at=now(),
+                    check_code=code, match=match, text=text, opened_at=now(),
                 ).save()  # fmt: skip
 
 

@@ -57,6 +57,8 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('coordinator', 'Coordinator'), ('investigator', 'Investigator'), ('assessor', 'Imaging assessor'), ('monitor', 'Monitor'), ('data_manager', 'Data manager'), ('statistician', 'Statistician'), ('custodian', 'Randomisation custodian'), ('administrator', 'Administrator')], max_length=20, verbose_name='Role')),
                 ('starts', models.DateField(verbose_name='From')),
                 ('ends', models.DateField(blank=True, null=True, verbose_name='Until (last day)')),
+                ('trained_on', models.DateField(blank=True, null=True, verbose_name='Trained on the protocol and this system')),
+                ('delegated_on', models.DateField(blank=True, null=True, verbose_name='Tasks delegated by the investigator on')),
                 ('granted_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='Granted by')),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='Person')),
                 ('site', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='access.studysite', verbose_name='Study site')),
@@ -64,6 +66,19 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ('user', 'role'),
                 'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('role__in', frozenset(['assessor', 'coordinator', 'investigator', 'monitor'])), ('site__isnull', False)), models.Q(models.Q(('role__in', frozenset(['assessor', 'coordinator', 'investigator', 'monitor'])), _negated=True), ('site__isnull', True)), _connector='OR'), name='membership_site_fits_role', violation_error_message='Coordinator, investigator, assessor and monitor need a site; other roles have none.'), models.CheckConstraint(condition=models.Q(('ends__isnull', True), ('ends__gte', models.F('starts')), _connector='OR'), name='membership_dates_in_order', violation_error_message='The last day is before the first day.'), models.CheckConstraint(condition=models.Q(('granted_by__isnull', True), models.Q(('granted_by', models.F('user')), _negated=True), _connector='OR'), name='membership_not_self_granted', violation_error_message='Nobody can give themselves a right.'), models.CheckConstraint(condition=models.Q(('role__in', ['coordinator', 'investigator', 'assessor', 'monitor', 'data_manager', 'statistician', 'custodian', 'administrator'])), name='membership_role_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='AccessReview',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(verbose_name='Time')),
+                ('note', models.TextField(blank=True, max_length=2000, verbose_name='Remarks')),
+                ('memberships', models.JSONField()),
+                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='Reviewed by')),
+            ],
+            options={
+                'ordering': ('-at',),
             },
         ),
         migrations.CreateModel(
