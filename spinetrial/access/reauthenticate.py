@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -23,8 +25,7 @@ def confirm_person(
     Returns messages by form field ("password", "code"); empty when the person is confirmed. A failure is on the
     audit trail as "<purpose> refused: not confirmed". Call outside any transaction that may be rolled back.
     """
-    user = request.user
-    assert isinstance(user, User)  # behind the gate
+    user = cast(User, request.user)  # behind the gate
     errors: dict[str, str] = {}
     if authenticate(request, username=user.username, password=password) != user:
         errors["password"] = _("This is not your password. Nothing was done.")
