@@ -28,6 +28,7 @@ PLACES = (
     Place("query.view", "queries", _("Queries"), "queries"),
     Place("safety.view", "safety", _("Safety"), "safety"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),
+    Place("audit.list", "audit_trail", _("Audit trail"), "history"),
     Place("report.view", "report", _("Report"), "report"),
     Place("trial.view", "trial", _("Data versions"), "versions"),
     Place("admin.accounts", "accounts", _("Administration"), "administration"),

@@ -49,6 +49,9 @@ POLICY: dict[str, frozenset[Role]] = {
     "query.raise": _REVIEW,
     "query.close": _REVIEW,
     "audit.view": _ENTRY | _REVIEW,
+    "audit.system": frozenset({Role.ADMINISTRATOR}),
+    "audit.list": _ENTRY | _REVIEW | {Role.ADMINISTRATOR},
+    "signoff.view": _REVIEW | {Role.INVESTIGATOR, Role.STATISTICIAN},
     # output
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from spinetrial.worklists import history, matrix, queries, subject, worklist
+from spinetrial.worklists import audit_trail, history, matrix, queries, sign_off, subject, worklist
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
@@ -8,6 +8,10 @@ urlpatterns = [
     path("subjects/<slug:code>/", subject.subject, name="subject"),
     path("subjects/<slug:code>/<str:spec_code>/<int:pk>/history/", history.record_history, name="record_history"),
     path("subjects/<slug:code>/<str:spec_code>/<int:pk>/query/", queries.query_new, name="query_new"),
+    path("audit/", audit_trail.audit_trail, name="audit_trail"),
+    path("audit/csv/", audit_trail.audit_csv, name="audit_csv"),
+    path("audit/sign-off/", sign_off.sign_off, name="sign_off"),
+    path("audit/sign-off/csv/", sign_off.sign_off_csv, name="sign_off_csv"),
     path("queries/", queries.query_list, name="queries"),
     path("queries/<int:pk>/", queries.query, name="query"),
 ]
