@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -64,3 +66,14 @@ class AuditEntry(models.Model):
         """Columns of a row that were changed after the first save."""
         changes = cls.objects.filter(table_name=table, row_id=row_id, act="update").values_list("changes", flat=True)
         return {column for each in changes for column in each}
+
+    @classmethod
+    def voiding(cls, signed_records: Iterable[int]) -> dict[int, AuditEntry]:
+        """By number of a signed record: the entry of the change that made its signature void."""
+        rows = cls.objects.filter(
+            table_name="review_signedrecord",
+            row_id__in=[str(pk) for pk in signed_records],
+            act="update",
+            changes__has_key="void_at",
+        )
+        return {int(row.row_id): row for row in rows}

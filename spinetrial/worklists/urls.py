@@ -1,6 +1,6 @@
 from django.urls import path
 
-from spinetrial.worklists import history, matrix, queries, subject, worklist
+from spinetrial.worklists import history, matrix, queries, sdv, signing, subject, worklist
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
@@ -8,6 +8,12 @@ urlpatterns = [
     path("subjects/<slug:code>/", subject.subject, name="subject"),
     path("subjects/<slug:code>/<str:spec_code>/<int:pk>/history/", history.record_history, name="record_history"),
     path("subjects/<slug:code>/<str:spec_code>/<int:pk>/query/", queries.query_new, name="query_new"),
+    path("subjects/<slug:code>/<str:spec_code>/<int:pk>/verify/", sdv.verify_items, name="verify"),
+    path("subjects/<slug:code>/<str:spec_code>/<int:pk>/unverify/", sdv.unverify, name="unverify"),
+    path("subjects/<slug:code>/sign/", signing.sign_page, name="sign"),
+    path("subjects/<slug:code>/signatures/", signing.signature_history, name="signatures"),
+    path("verification/", sdv.sdv_list, name="sdv"),
+    path("signing/", signing.signing_list, name="signing"),
     path("queries/", queries.query_list, name="queries"),
     path("queries/<int:pk>/", queries.query, name="query"),
 ]
