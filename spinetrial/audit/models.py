@@ -77,3 +77,15 @@ class AuditEntry(models.Model):
             changes__has_key="void_at",
         )
         return {int(row.row_id): row for row in rows}
+
+    @classmethod
+    def latest_unlock(cls) -> AuditEntry | None:
+        """The entry of the last time the lock of the trial was lifted."""
+        rows = cls.objects.filter(table_name="access_trialstate", act="update", changes__state__0="locked")
+        return rows.order_by("-id").first()
+
+    @classmethod
+    def told(cls, act: str, entry: AuditEntry) -> set[int]:
+        """Ids of the accounts with an event `act` whose detail names `entry`."""
+        rows = cls.objects.filter(act=act, changes__entry=entry.pk).values_list("changes__user", flat=True)
+        return set(rows)

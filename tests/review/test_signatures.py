@@ -95,7 +95,7 @@ def test_the_certification_is_demanded_once_per_person(cast, record):
         signed(cast, record, certify=False)
     assert not Signature.objects.exists()
     signed(cast, record)
-    signed(cast, record, certify=False)
+    signed(cast, record, certify=False, meaning="authored")
     row = Certification.objects.get()
     assert (row.user, row.version, len(row.text_sha256)) == (cast.investigator_a, "1", 64)
 
@@ -129,6 +129,14 @@ def test_a_row_added_by_raw_sql_between_showing_and_signing_is_noticed(cast, rec
 def test_no_record_no_signature(cast, subject):
     with pytest.raises(signatures.NothingToSign):
         sign(cast.investigator_a, subject, {}, meaning="reviewed", scope="subject", certify=True)
+
+
+def test_the_same_person_does_not_sign_the_same_version_twice_in_one_meaning(cast, record):
+    signed(cast, record)
+    with pytest.raises(signatures.NothingToSign):
+        signed(cast, record)
+    signed(cast, record, meaning="approved")
+    assert Signature.objects.count() == 2
 
 
 def test_what_is_saved_and_not_signed_waits_for_a_signature(cast, record, subject):
