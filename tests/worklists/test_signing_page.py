@@ -17,6 +17,8 @@ from spinetrial.audit.models import AuditEntry
 from spinetrial.crf.content import verify_signatures
 from spinetrial.review import trial
 from spinetrial.review.models import Certification, Query, Signature, SignedRecord
+from spinetrial.review.signatures import signature_state
+from spinetrial.review.verification import dropped_items, verified_items
 from tests.cast import PASSWORD, make_cast
 from tests.followup.helpers import MORPHINE, change, noon, treated, visit
 from tests.journey.steps import log_in
@@ -357,3 +359,11 @@ def test_a_participant_is_reviewed_and_signed_by_keyboard(live, browser_page, wi
     signature = Signature.objects.get()
     assert (signature.meaning, [row.event for row in signature.records.all()]) == ("authored", ["M3"])
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_simulated_trial_has_verified_signed_and_void_forms(simulated_trial):
+    state = signature_state(subject.pk for subject in simulated_trial.subjects())
+    assert {"signed", "void"} <= set(state.values())
+    assert verified_items(subject.pk for subject in simulated_trial.subjects())
+    assert dropped_items(subject.pk for subject in simulated_trial.subjects())
+    assert verify_signatures() == []
