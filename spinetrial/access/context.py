@@ -26,6 +26,8 @@ PLACES = (
     Place("worklist.view", "worklist", _("Worklist"), "worklist"),
     Place("subject.view", "matrix", _("Participants"), "patients"),
     Place("query.view", "queries", _("Queries"), "queries"),
+    Place("sdv.view", "sdv", _("Verification"), "eye"),
+    Place("sign", "signing", _("Signatures"), "sign"),
     Place("safety.view", "safety", _("Safety"), "safety"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),
     Place("audit.list", "audit_trail", _("Audit trail"), "history"),

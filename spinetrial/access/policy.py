@@ -52,6 +52,9 @@ POLICY: dict[str, frozenset[Role]] = {
     "audit.system": frozenset({Role.ADMINISTRATOR}),
     "audit.list": _ENTRY | _REVIEW | {Role.ADMINISTRATOR},
     "signoff.view": _REVIEW | {Role.INVESTIGATOR, Role.STATISTICIAN},
+    "sdv.view": _ENTRY | _REVIEW,
+    "sdv.verify": frozenset({Role.MONITOR}),
+    "sign": frozenset({Role.INVESTIGATOR}),
     # output
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},

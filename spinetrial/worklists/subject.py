@@ -29,6 +29,7 @@ from radiotherapy.models import Fraction
 from randomization.arms import arm_of
 from spinetrial.access.gate import SignedInRequest, list_records, masked, may, of_subject, requires
 from spinetrial.access.models import TrialState
+from spinetrial.crf.content import Key
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
 from spinetrial.crf.state import form_state
@@ -36,9 +37,11 @@ from spinetrial.crf.views import ONCE_KEY, crf_url, in_site_zone, record_key
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import completed_years
 from spinetrial.review.models import Query
+from spinetrial.review.signatures import signature_state
 from spinetrial.terminology.scales import SINS_CLASS_LABELS
 from spinetrial.worklists.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
 from spinetrial.worklists.queries import describe, visible_queries
+from spinetrial.worklists.signing import signature_acts
 from spinetrial.worklists.timeline import pain_curve, timeline
 from spinetrial.worklists.words import STAGES, state_word
 
@@ -50,6 +53,7 @@ class FormLink:
     state: str
     queries: int
     note: str = ""
+    signature: str = ""  # "signed", "void" or never signed
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,12 @@ class Page:
     trial_state: str
     see_arm: bool
     queries: Counter[tuple[str, str]]  # live queries by CRF code and event
+    signed: dict[Key, str]
 
-    def link(self, spec: CrfSpec, key: str, event: str, *, entered: bool, note: str = "") -> FormLink:
+    def link(
+        self, spec: CrfSpec, key: str, event: str, *, entered: bool, note: str = "", pk: int | None = None
+    ) -> FormLink:
+        """`pk` names the record where the form can have several."""
         count = self.queries[spec.code, event]
         return FormLink(
             title=_(str(spec.title)),
@@ -70,6 +78,7 @@ class Page:
             state=form_state(self.trial_state, entered=entered, queries=count),
             queries=count,
             note=note,
+            signature=next((s for (code, n), s in self.signed.items() if code == spec.code and pk in (None, n)), ""),
         )
 
 
@@ -90,6 +99,7 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         TrialState.current().state,
         not masked(user, subject.site_id),
         Counter((query.spec_code, query.event) for query in live),
+        signature_state([subject.pk]),
     )
     pain = pain_of([subject])[subject.pk]
     fractions = (
@@ -115,6 +125,7 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         "adverse_events": of_subject(subject, AdverseEvent).order_by("onset_date", "id"),
         "may_enter_ae": page.trial_state == "open" and may(user, "ae.enter", subject.site_id),
         "queries": [describe(query) for query in live],
+        "signature_acts": signature_acts(user, subject, who=False),
         "actions": _actions(page),
     }
     return render(request, "worklists/subject.html", context)
@@ -139,7 +150,10 @@ def _card(page: Page, event: str) -> dict[str, Any]:
     else:
         visit = next(each for each in row.visits if each.event == event)
         entered = {"F.VISIT": visit.visit_id, "F.IMAGING": visit.imaging_id}
-        forms = [page.link(spec, event, event, entered=entered[spec.code] is not None) for spec in visit_specs()]
+        forms = [
+            page.link(spec, event, event, entered=entered[spec.code] is not None, pk=entered[spec.code] or 0)
+            for spec in visit_specs()
+        ]
     note = ""
     if event == "RAND" and row.milestones.randomized_on:
         note = row.milestones.randomized_on.isoformat()
@@ -183,12 +197,17 @@ def _repeated(page: Page, spec: CrfSpec) -> list[FormLink]:
     records = list(of_subject(subject, spec.model).order_by("pk"))
     links = [
         page.link(
-            spec, record_key(spec, record.pk, ""), spec.event, entered=True, note=str(number) if records[1:] else ""
+            spec,
+            record_key(spec, record.pk, ""),
+            spec.event,
+            entered=True,
+            note=str(number) if records[1:] else "",
+            pk=record.pk,
         )
         for number, record in enumerate(records, 1)
     ]
     if page.trial_state == "open" and may(page.request.user, spec.enter, subject.site_id):
-        links.append(page.link(spec, "new", "", entered=False, note=_("new") if links else ""))
+        links.append(page.link(spec, "new", "", entered=False, note=_("new") if links else "", pk=0))
     return links
 
 
@@ -213,6 +232,8 @@ def _actions(page: Page) -> list[dict[str, Any]]:
     actions: list[dict[str, Any]] = []
     if may(user, "contacts.view", site):
         actions.append({"label": _("Contact"), "url": reverse("contact", args=[code]), "icon": "user"})
+    if page.trial_state != "locked" and may(user, "sign", site):
+        actions.append({"label": _("Review and sign"), "url": reverse("sign", args=[code]), "icon": "sign"})
     if page.trial_state != "open":
         return actions
     if row.stage == "eligible" and may(user, "randomize", site):

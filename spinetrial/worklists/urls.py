@@ -1,6 +1,7 @@
 from django.urls import path
 
 from spinetrial.worklists import audit_trail, history, matrix, queries, sign_off, subject, worklist
+from spinetrial.worklists import history, matrix, queries, sdv, signing, subject, worklist
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
@@ -12,6 +13,12 @@ urlpatterns = [
     path("audit/csv/", audit_trail.audit_csv, name="audit_csv"),
     path("audit/sign-off/", sign_off.sign_off, name="sign_off"),
     path("audit/sign-off/csv/", sign_off.sign_off_csv, name="sign_off_csv"),
+    path("subjects/<slug:code>/<str:spec_code>/<int:pk>/verify/", sdv.verify_items, name="verify"),
+    path("subjects/<slug:code>/<str:spec_code>/<int:pk>/unverify/", sdv.unverify, name="unverify"),
+    path("subjects/<slug:code>/sign/", signing.sign_page, name="sign"),
+    path("subjects/<slug:code>/signatures/", signing.signature_history, name="signatures"),
+    path("verification/", sdv.sdv_list, name="sdv"),
+    path("signing/", signing.signing_list, name="signing"),
     path("queries/", queries.query_list, name="queries"),
     path("queries/<int:pk>/", queries.query, name="query"),
 ]

@@ -45,7 +45,7 @@ def test_the_number_of_questions_does_not_grow(request, client, simulated_templa
 
 
 #: The page of one participant: more visits, events and queries of the same person ask no more.
-SUBJECT_PAGE = {"data-manager": 44, "coordinator": 44, "assessor": 39, "statistician": 40}
+SUBJECT_PAGE = {"data-manager": 46, "coordinator": 46, "assessor": 41, "statistician": 42}
 
 
 def test_the_page_of_a_participant_with_a_long_history_asks_no_more(client, simulated_trial):
