@@ -1,7 +1,6 @@
 from django.urls import path
 
-from spinetrial.worklists import audit_trail, history, matrix, queries, sign_off, subject, worklist
-from spinetrial.worklists import history, matrix, queries, sdv, signing, subject, worklist
+from spinetrial.worklists import audit_trail, history, matrix, queries, sdv, sign_off, signing, subject, worklist
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
