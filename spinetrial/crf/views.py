@@ -34,7 +34,8 @@ from spinetrial.crf.forms import CrfForm, SearchInput, crf_form
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.registry import all_specs, get_spec, specs_for_event
 from spinetrial.crf.spec import CrfSpec, Item, Keeping
-from spinetrial.crf.state import form_state
+from spinetrial.crf.standing import Standing
+from spinetrial.crf.state import State, not_entered
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review import trial
 from spinetrial.review.models import Query
@@ -207,6 +208,8 @@ def form_context(
     event = key if spec.keeping is Keeping.PER_EVENT else spec.event
     here = [subject.code, spec.code, record.pk] if record else []
     queries = _live_queries(spec, subject, record)
+    standing = Standing([subject.pk]) if record else None
+    tally = standing.of_record(spec, record.pk, subject.pk, event) if standing and record else not_entered(State.EMPTY)
     earlier = {} if readonly else _earlier_answers(request, spec, subject, event)
     history = reverse("record_history", args=here) if here and may(request.user, "audit.view", subject.site_id) else ""
     changed = AuditEntry.changed_columns(spec.model._meta.db_table, str(record.pk)) if record and history else set()
@@ -249,6 +252,11 @@ def form_context(
         }
         for group in spec.rows
     ]
+    if standing and record:
+        marks: list[dict[str, Any]] = [field for section in sections for field in section["fields"]]  # type: ignore[misc]
+        for mark in marks:
+            shown = standing.of_field(spec, record, event, mark["item"].name, answered=bool(mark["display"]))
+            mark["state"] = shown.state
     return {
         "form": form,
         "crf": {
@@ -257,7 +265,7 @@ def form_context(
             "subject_code": subject.code,
             "event_label": events.event_title(CURRENT, event, _) if event != "ANY" else "",
             "back_url": reverse("subject", args=[subject.code]),
-            "state": form_state(TrialState.current().state, entered=record is not None, queries=len(queries)),
+            "state": tally.state,
             "actions": actions,
             "has_next": spec.keeping is not Keeping.REPEATING,
             "sections": sections,

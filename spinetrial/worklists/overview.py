@@ -13,12 +13,13 @@ from datetime import date
 from followup.visits import SubjectVisit, expected_visits_of
 from patients.models import Milestones, Subject
 from spinetrial.access.gate import AnyActor, list_records, masked
-from spinetrial.access.models import TrialState
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
-from spinetrial.crf.state import forms_state
+from spinetrial.crf.standing import Key, Standing
+from spinetrial.crf.state import NOTHING, State, Tally, not_entered, roll_up
 from spinetrial.protocol import CURRENT, events
-from spinetrial.review.models import Query
+from spinetrial.protocol.schedule import VisitState
+from spinetrial.review.freezes import Frozen
 
 #: Events whose forms are entered once each, before or after the visits.
 FIXED_EVENTS = ("SCR", "BL", "RAND", "RT", "EOS")
@@ -26,27 +27,53 @@ FIXED_EVENTS = ("SCR", "BL", "RAND", "RT", "EOS")
 
 @dataclass(frozen=True)
 class EventCell:
-    """One event of one subject: a cell of the matrix. `due` is set for follow-up visits with a known anchor."""
+    """One event of one subject: a cell of the matrix. `timing`, `due` and `closes` are set for follow-up visits.
+
+    `blank`: the state of those of its forms that nobody has entered.
+    """
 
     event: str
-    state: str
+    tally: Tally
     done: int
     expected: int
-    queries: int
+    blank: State
+    timing: VisitState | None = None
     due: date | None = None
     closes: date | None = None
+
+    @property
+    def state(self) -> State:
+        return self.tally.state
+
+    @property
+    def queries(self) -> int:
+        return self.tally.queries
 
 
 @dataclass(frozen=True)
 class Overview:
-    """One subject. `entered` counts records per CRF (follow-up forms: see `visits`)."""
+    """One subject. `entered` counts records per CRF (follow-up forms: see `visits`).
+
+    `forms` holds the tally of each record the reader may see, by CRF and number; `any_time` adds up those of no event.
+    """
 
     subject: Subject
     milestones: Milestones
     entered: Counter[str]
     visits: list[SubjectVisit]
     cells: dict[str, EventCell]
-    queries: int
+    forms: dict[Key, Tally]
+    any_time: Tally
+    frozen: Frozen
+
+    @property
+    def tally(self) -> Tally:
+        """The whole participant."""
+        return roll_up([self.any_time, *(cell.tally for cell in self.cells.values())])
+
+    @property
+    def queries(self) -> int:
+        return self.tally.queries
 
     @property
     def screen_failure(self) -> bool:
@@ -86,88 +113,116 @@ def overviews(actor: AnyActor, subjects: Sequence[Subject]) -> list[Overview]:
     """
     ids = [subject.pk for subject in subjects]
     see_arm = not masked(actor)
-    trial_state = TrialState.current().state
+    standing = Standing(ids)
     milestones = {
         row.subject_id: row for row in list_records(actor, Milestones, "subject.view").filter(subject__in=ids)
     }
-    entered: dict[int, Counter[str]] = defaultdict(Counter)
+    records: dict[int, list[_Record]] = defaultdict(list)
     for spec in all_specs():
-        if spec.keeping is not Keeping.PER_EVENT and (see_arm or not spec.reveals_arm):
-            rows = list_records(actor, spec.model, "crf.view").filter(subject__in=ids)
-            for subject_id in rows.order_by().values_list("subject_id", flat=True):
-                entered[subject_id][spec.code] += 1
-    queries: dict[int, Counter[str]] = defaultdict(Counter)
-    live = Query.State.OPEN, Query.State.ANSWERED
-    for subject_id, event in (
-        list_records(actor, Query, "subject.view")
-        .filter(subject__in=ids, state__in=live)
-        .order_by()
-        .values_list("subject_id", "event")
-    ):
-        queries[subject_id][event] += 1
+        if see_arm or not spec.reveals_arm:
+            rows = list_records(actor, spec.model, "crf.view").filter(subject__in=ids).order_by("pk")
+            if spec.keeping is Keeping.PER_EVENT:
+                for subject_id, pk, event in rows.values_list("subject_id", "pk", "event"):  # type: ignore[misc]
+                    records[subject_id].append(_Record(spec, pk, event))
+            else:
+                for subject_id, pk in rows.values_list("subject_id", "pk"):
+                    records[subject_id].append(_Record(spec, pk, spec.event))
     visits = expected_visits_of(subjects)
     return [
-        Overview(
-            subject=subject,
-            milestones=milestones[subject.pk],
-            entered=entered[subject.pk],
-            visits=visits[subject.pk],
-            cells=_cells(
-                milestones[subject.pk], entered[subject.pk], visits[subject.pk], queries[subject.pk], trial_state
-            ),
-            queries=queries[subject.pk].total(),
-        )
+        _overview(subject, milestones[subject.pk], visits[subject.pk], records[subject.pk], standing)
         for subject in subjects
     ]
 
 
-def _cells(
-    row: Milestones, entered: Counter[str], visits: list[SubjectVisit], queries: Counter[str], trial_state: str
-) -> dict[str, EventCell]:
-    cells: dict[str, EventCell] = {}
-    failed = row.not_eligible_on is not None and row.randomized_on is None
-    for event in FIXED_EVENTS:
-        specs = expected_specs(event)
-        done = sum(1 for spec in specs if entered[spec.code])
-        state = _fixed_state(event, row, failed=failed)
-        if not state:
-            state = forms_state(trial_state, done=done, expected=len(specs), queries=queries[event])
-            if state in ("empty", "partial") and failed:
-                state = "not_expected"  # screening stopped: nobody waits for the rest
-        total = len(specs) if done or state != "not_expected" else 0
-        if event == "RT" and row.fractions_given:
-            done, total = row.fractions_given, CURRENT.treatment.fractions
-        cells[event] = EventCell(event, state, done, total, queries[event])
-    per_visit = len(visit_specs())
+@dataclass(frozen=True)
+class _Record:
+    spec: CrfSpec
+    pk: int
+    event: str
+
+
+def _overview(
+    subject: Subject, row: Milestones, visits: list[SubjectVisit], records: list[_Record], standing: Standing
+) -> Overview:
+    forms: dict[Key, Tally] = {}
+    by_event: dict[str, list[Tally]] = defaultdict(list)
+    for record in records:
+        tally = standing.of_record(record.spec, record.pk, subject.pk, record.event)
+        forms[record.spec.code, record.pk] = tally
+        by_event[record.event].append(tally)
+    entered = Counter(record.spec.code for record in records if record.spec.keeping is not Keeping.PER_EVENT)
+    cells = {event: _fixed_cell(event, row, entered, by_event[event]) for event in FIXED_EVENTS}
     for visit in visits:
-        done = (visit.visit_id is not None) + (visit.imaging_id is not None)
-        cells[visit.event] = EventCell(
-            visit.event,
-            str(visit.state),
-            done,
-            per_visit if visit.state.value not in ("not_expected", "missed") else done,
-            queries[visit.event],
-            visit.planned.due,
-            visit.planned.closes,
-        )
-    return cells
+        cells[visit.event] = _visit_cell(visit, {r.spec.code for r in records if r.event == visit.event}, by_event)
+    any_time = roll_up(by_event["ANY"])
+    return Overview(subject, row, entered, visits, cells, forms, any_time, standing.frozen)
 
 
-def _fixed_state(event: str, row: Milestones, *, failed: bool) -> str:
-    """States that come from milestones rather than from forms; empty where the forms decide."""
+#: What a visit's place in the schedule adds to its forms.
+_OF_VISIT = {VisitState.MISSED: Tally(missed=1), VisitState.DONE_OUT_OF_WINDOW: Tally(late=1)}
+#: State of a form of a visit that nobody has entered, by the visit's state in the schedule.
+_NOT_ENTERED = {
+    VisitState.NOT_YET: State.NOT_YET,
+    VisitState.IN_WINDOW: State.IN_WINDOW,
+    VisitState.DUE: State.DUE,
+    VisitState.OVERDUE: State.OVERDUE,
+    VisitState.DONE: State.EMPTY,
+    VisitState.DONE_OUT_OF_WINDOW: State.EMPTY,
+    VisitState.MISSED: State.NOT_EXPECTED,
+    VisitState.NOT_EXPECTED: State.NOT_EXPECTED,
+}
+
+
+def _visit_cell(visit: SubjectVisit, codes: set[str], by_event: dict[str, list[Tally]]) -> EventCell:
+    specs = visit_specs()
+    blank = _NOT_ENTERED[visit.state]
+    lacking = [not_entered(blank) for spec in specs if spec.code not in codes]
+    return EventCell(
+        visit.event,
+        roll_up([*by_event[visit.event], *lacking, _OF_VISIT.get(visit.state, NOTHING)]),
+        len(codes),
+        len(codes) if blank is State.NOT_EXPECTED else len(specs),
+        blank,
+        visit.state,
+        visit.planned.due,
+        visit.planned.closes,
+    )
+
+
+def _fixed_cell(event: str, row: Milestones, entered: Counter[str], tallies: list[Tally]) -> EventCell:
+    specs = expected_specs(event)
+    done = sum(1 for spec in specs if entered[spec.code])
+    failed = row.not_eligible_on is not None and row.randomized_on is None
     if event == "RAND":
-        return "done" if row.randomized_on else "not_expected" if failed else "due" if row.eligible_on else "not_yet"
+        blank = State.NOT_EXPECTED if failed else State.DUE if row.eligible_on else State.NOT_YET
+        return EventCell(event, Tally(acts=1) if row.randomized_on else not_entered(blank), 0, 0, blank)
     if event == "RT":
-        if row.rt_completed:
-            return "done"
-        if row.fractions_given:
-            return "in_window"
-        if row.never_irradiated or failed or (row.death_date and not row.rt_start):
-            return "not_expected"
-        return "due" if row.randomized_on else "not_yet"
-    if event == "EOS" and not (row.followup_ended_on or row.death_date):
-        return "not_expected" if failed else "not_yet"
-    return ""
+        return _course_cell(row, done, tallies, failed=failed)
+    if failed:
+        blank = State.NOT_EXPECTED  # screening stopped: nobody waits for the rest
+    elif event == "EOS" and not (row.followup_ended_on or row.death_date):
+        blank = State.NOT_YET
+    else:
+        blank = State.EMPTY
+    tally = roll_up([*tallies, *[not_entered(blank)] * (len(specs) - done)])
+    return EventCell(event, tally, done, done if blank is State.NOT_EXPECTED else len(specs), blank)
+
+
+def _course_cell(row: Milestones, done: int, tallies: list[Tally], *, failed: bool) -> EventCell:
+    """The course, told by milestones to those who may not see its form."""
+    if row.fractions_given and not row.rt_completed:
+        blank = State.IN_WINDOW
+    elif row.never_irradiated or failed or (row.death_date and not row.rt_start):
+        blank = State.NOT_EXPECTED
+    else:
+        blank = State.DUE if row.randomized_on else State.NOT_YET
+    if row.rt_completed:
+        tally = roll_up(tallies) if tallies else Tally(acts=1)
+    else:
+        tally = roll_up([*tallies, not_entered(blank)])  # entered from the first fraction on, done with the last
+    if row.fractions_given:
+        return EventCell("RT", tally, row.fractions_given, CURRENT.treatment.fractions, blank)
+    return EventCell("RT", tally, done, done if blank is State.NOT_EXPECTED or row.rt_completed else 1, blank)
 
 
 def matrix_events(rows: Sequence[Overview]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +30,7 @@ from spinetrial.access.gate import SignedInRequest, list_records, masked, may, o
 from spinetrial.access.models import TrialState
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
-from spinetrial.crf.state import form_state
+from spinetrial.crf.state import State, not_entered
 from spinetrial.crf.views import ONCE_KEY, crf_url, in_site_zone, record_key
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import completed_years
@@ -40,7 +39,7 @@ from spinetrial.terminology.scales import SINS_CLASS_LABELS
 from spinetrial.worklists.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
 from spinetrial.worklists.queries import describe, visible_queries
 from spinetrial.worklists.timeline import pain_curve, timeline
-from spinetrial.worklists.words import STAGES, state_word
+from spinetrial.worklists.words import STAGES, cell_words
 
 
 @dataclass(frozen=True)
@@ -60,17 +59,15 @@ class Page:
     row: Overview
     trial_state: str
     see_arm: bool
-    queries: Counter[tuple[str, str]]  # live queries by CRF code and event
 
-    def link(self, spec: CrfSpec, key: str, event: str, *, entered: bool, note: str = "") -> FormLink:
-        count = self.queries[spec.code, event]
-        return FormLink(
-            title=_(str(spec.title)),
-            url=crf_url(spec, self.row.subject.code, key),
-            state=form_state(self.trial_state, entered=entered, queries=count),
-            queries=count,
-            note=note,
-        )
+    def link(self, spec: CrfSpec, key: str, record_id: int | None, blank: State, *, note: str = "") -> FormLink:
+        """A form with its state; `blank` is the state of one not entered."""
+        tally = not_entered(blank) if record_id is None else self.row.forms[spec.code, record_id]
+        return FormLink(_(str(spec.title)), crf_url(spec, self.row.subject.code, key), tally.state, tally.queries, note)
+
+    def record_of(self, spec: CrfSpec) -> int | None:
+        """Number of the only record of a form kept once."""
+        return next((pk for code, pk in self.row.forms if code == spec.code), None)
 
 
 @requires("subject.view")
@@ -89,7 +86,6 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         row,
         TrialState.current().state,
         not masked(user, subject.site_id),
-        Counter((query.spec_code, query.event) for query in live),
     )
     pain = pain_of([subject])[subject.pk]
     fractions = (
@@ -133,13 +129,13 @@ def _card(page: Page, event: str) -> dict[str, Any]:
             if spec.reveals_arm and not page.see_arm:
                 continue
             if spec.keeping is Keeping.REPEATING:
-                forms += _repeated(page, spec)
+                forms += _repeated(page, spec, cell.blank)
             else:
-                forms.append(page.link(spec, ONCE_KEY, event, entered=row.entered[spec.code] > 0))
+                forms.append(page.link(spec, ONCE_KEY, page.record_of(spec), cell.blank))
     else:
         visit = next(each for each in row.visits if each.event == event)
         entered = {"F.VISIT": visit.visit_id, "F.IMAGING": visit.imaging_id}
-        forms = [page.link(spec, event, event, entered=entered[spec.code] is not None) for spec in visit_specs()]
+        forms = [page.link(spec, event, entered[spec.code], cell.blank) for spec in visit_specs()]
     note = ""
     if event == "RAND" and row.milestones.randomized_on:
         note = row.milestones.randomized_on.isoformat()
@@ -156,7 +152,7 @@ def _card(page: Page, event: str) -> dict[str, Any]:
         "event": event,
         "title": events.event_title(CURRENT, event, _),
         "state": cell.state,
-        "word": state_word(cell.state),
+        "word": cell_words(cell),
         "note": note,
         "forms": forms,
         "randomize_url": reverse("randomize", args=[row.subject.code])
@@ -177,18 +173,17 @@ def _index_site(subject: Subject) -> str:
     return text
 
 
-def _repeated(page: Page, spec: CrfSpec) -> list[FormLink]:
+def _repeated(page: Page, spec: CrfSpec, blank: State = State.NOT_EXPECTED) -> list[FormLink]:
     """A link per record of a repeating form, and one for the next while entry is open."""
     subject = page.row.subject
-    records = list(of_subject(subject, spec.model).order_by("pk"))
+    records = [pk for code, pk in page.row.forms if code == spec.code]
     links = [
-        page.link(
-            spec, record_key(spec, record.pk, ""), spec.event, entered=True, note=str(number) if records[1:] else ""
-        )
-        for number, record in enumerate(records, 1)
+        page.link(spec, record_key(spec, pk, ""), pk, blank, note=str(number) if records[1:] else "")
+        for number, pk in enumerate(records, 1)
     ]
     if page.trial_state == "open" and may(page.request.user, spec.enter, subject.site_id):
-        links.append(page.link(spec, "new", "", entered=False, note=_("new") if links else ""))
+        blank = State.NOT_EXPECTED if links else blank
+        links.append(page.link(spec, "new", None, blank, note=_("new") if links else ""))
     return links
 
 
@@ -203,7 +198,7 @@ def _any_time(page: Page) -> list[FormLink]:
         if spec.keeping is Keeping.REPEATING:
             links += _repeated(page, spec)
         elif page.row.entered[spec.code] or may(page.request.user, spec.enter, page.row.subject.site_id):
-            links.append(page.link(spec, ONCE_KEY, spec.event, entered=page.row.entered[spec.code] > 0))
+            links.append(page.link(spec, ONCE_KEY, page.record_of(spec), State.NOT_EXPECTED))
     return links
 
 

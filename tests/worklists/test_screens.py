@@ -105,7 +105,10 @@ def test_the_matrix_shows_every_state(client, cast):
 def test_a_visit_in_its_window_is_done(client, cast):
     followed = treated(cast.coordinator_a, cast.site_a)
     visit(followed, cast.coordinator_a, "M3")
-    assert cells(client, cast.coordinator_a)[followed.code]["Month 3"] == "done"
+    assert cells(client, cast.coordinator_a)[followed.code]["Month 3"] == "partial"
+    with at(noon(date(2025, 12, 30))):
+        enter(IMAGING, followed, cast.coordinator_a, NO_IMAGING, event="M3")
+    assert cells(client, cast.coordinator_a)[followed.code]["Month 3"] == "complete"
 
 
 def test_every_state_has_a_word():
@@ -137,7 +140,10 @@ def test_a_frozen_trial_shows_in_the_matrix(client, cast):
     enter(DEMOGRAPHICS, subject, cast.coordinator_a, ANSWERS)
     trial.do_freeze(cast.data_manager, "cleaning")
     trial.do_lock(cast.statistician, "final")
-    assert cells(client, cast.data_manager)[subject.code]["Baseline"] == "locked"
+    # A lock hides no gap: the other forms of the baseline are missing for good.
+    assert cells(client, cast.data_manager)[subject.code]["Baseline"] == "partial"
+    enrolled = client.get(reverse("crf", args=[subject.code, "P.DM", "form"]))
+    assert enrolled.context["crf"]["state"] == "locked"
 
 
 # --- worklist ---
