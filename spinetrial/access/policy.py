@@ -49,6 +49,9 @@ POLICY: dict[str, frozenset[Role]] = {
     "query.raise": _REVIEW,
     "query.close": _REVIEW,
     "audit.view": _ENTRY | _REVIEW,
+    "sdv.view": _ENTRY | _REVIEW,
+    "sdv.verify": frozenset({Role.MONITOR}),
+    "sign": frozenset({Role.INVESTIGATOR}),
     # output
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
