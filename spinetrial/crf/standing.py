@@ -7,22 +7,16 @@ from collections.abc import Iterable
 
 from spinetrial.access.gate import SYSTEM, list_records
 from spinetrial.access.models import TrialState
+from spinetrial.crf.content import Key
 from spinetrial.crf.models import SubjectRecord
+from spinetrial.crf.reviewing import items_to_verify
 from spinetrial.crf.spec import CrfSpec
 from spinetrial.crf.state import NOTHING, Tally, entered
 from spinetrial.review.freezes import frozen
-from spinetrial.review.models import Query, SignedRecord, Verification
+from spinetrial.review.models import Query
 from spinetrial.review.queries import LIVE
-
-Key = tuple[str, int]  # code of the CRF, number of the record
-
-
-def critical_items(spec: CrfSpec) -> tuple[str, ...]:
-    """Items to compare with the source; a group of rows counts as one, under its key."""
-    return (
-        *(item.name for item in spec.items() if item.sdv),
-        *(group.key for group in spec.rows if any(item.sdv for item in group.items)),
-    )
+from spinetrial.review.signatures import signed_keys
+from spinetrial.review.verification import verified_items
 
 
 class Standing:
@@ -43,36 +37,27 @@ class Standing:
             .values_list("spec_code", "record_id", "item", "state")
         ):
             self._queries[code, record][item, state] += 1
-        self._signed: set[Key] = set(
-            list_records(SYSTEM, SignedRecord, "crf.view")
-            .filter(subject__in=ids, void_at=None)
-            .values_list("spec_code", "record_id")
-        )
+        self._signed = signed_keys(ids)
         self._verified: dict[Key, set[str]] = defaultdict(set)
-        for code, record, item in (
-            list_records(SYSTEM, Verification, "crf.view")
-            .filter(subject__in=ids, dropped_at=None)
-            .values_list("spec_code", "record_id", "item")
-        ):
+        for code, record, item in verified_items(ids):
             self._verified[code, record].add(item)
 
-    def of_record(self, spec: CrfSpec, record_id: int, subject_id: int, event: str) -> Tally:
+    def of_record(self, spec: CrfSpec, record: SubjectRecord) -> Tally:
         """The tally of one saved record."""
-        return self._tally(spec, record_id, subject_id, event, critical_items(spec))
+        return self._tally(spec, record, items_to_verify(spec, record))
 
-    def of_field(self, spec: CrfSpec, record: SubjectRecord, event: str, item: str, *, answered: bool) -> Tally:
+    def of_field(self, spec: CrfSpec, record: SubjectRecord, item: str, *, answered: bool) -> Tally:
         """The tally of one item (or group of rows) of a saved record; one left blank counts only if it is asked about.
 
         A saved form holds every required answer, so a blank one is nothing that anybody waits for.
         """
-        critical = tuple(name for name in critical_items(spec) if name == item)
-        tally = self._tally(spec, record.pk, record.subject_id, event, critical, only=item)
+        critical = tuple(name for name in items_to_verify(spec, record) if name == item)
+        tally = self._tally(spec, record, critical, only=item)
         return tally if answered or tally.queries or tally.critical else NOTHING
 
-    def _tally(
-        self, spec: CrfSpec, record_id: int, subject_id: int, event: str, critical: tuple[str, ...], only: str = ""
-    ) -> Tally:
-        key = (spec.code, record_id)
+    def _tally(self, spec: CrfSpec, record: SubjectRecord, critical: tuple[str, ...], only: str = "") -> Tally:
+        key = (spec.code, record.pk)
+        event = getattr(record, "event", spec.event)
         states = Counter[str]()
         for (item, state), count in self._queries.get(key, Counter()).items():
             if only in ("", item):
@@ -83,6 +68,6 @@ class Standing:
             critical=len(critical),
             verified=len(self._verified.get(key, set()) & set(critical)),
             signed=key in self._signed,
-            frozen=self.frozen.holds(subject_id, event, spec.code, record_id),
+            frozen=self.frozen.holds(record.subject_id, event, spec.code, record.pk),
             trial_state=self.trial_state,
         )

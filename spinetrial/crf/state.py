@@ -30,6 +30,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from spinetrial.protocol.text import gettext_noop
+
 
 class State(StrEnum):
     """In the order of the table: glyphs are `s-<value>` of img/icons.svg, words are in partials/status_word.html."""
@@ -51,6 +53,25 @@ class State(StrEnum):
     DONE_OUT_OF_WINDOW = "done_out_of_window"
     COMPLETE = "complete"
 
+
+STATE_LABELS: dict[State, str] = {
+    State.OVERDUE: gettext_noop("Overdue"),
+    State.HAS_QUERY: gettext_noop("Open query"),
+    State.DUE: gettext_noop("Due"),
+    State.IN_WINDOW: gettext_noop("Window open"),
+    State.ANSWERED: gettext_noop("Answered query"),
+    State.PARTIAL: gettext_noop("Partly entered"),
+    State.EMPTY: gettext_noop("Nothing entered"),
+    State.NOT_YET: gettext_noop("Not yet"),
+    State.NOT_EXPECTED: gettext_noop("Not expected"),
+    State.LOCKED: gettext_noop("Locked"),
+    State.FROZEN: gettext_noop("Frozen"),
+    State.SIGNED: gettext_noop("Signed"),
+    State.VERIFIED: gettext_noop("Verified"),
+    State.MISSED: gettext_noop("Missed"),
+    State.DONE_OUT_OF_WINDOW: gettext_noop("Done outside its window"),
+    State.COMPLETE: gettext_noop("Complete"),
+}
 
 #: What something not entered can be. Each is a count of a Tally by the same name.
 BLANK = frozenset({State.OVERDUE, State.DUE, State.IN_WINDOW, State.EMPTY, State.NOT_YET, State.NOT_EXPECTED})

@@ -209,7 +209,7 @@ def form_context(
     here = [subject.code, spec.code, record.pk] if record else []
     queries = _live_queries(spec, subject, record)
     standing = Standing([subject.pk]) if record else None
-    tally = standing.of_record(spec, record.pk, subject.pk, event) if standing and record else not_entered(State.EMPTY)
+    tally = standing.of_record(spec, record) if standing and record else not_entered(State.EMPTY)
     earlier = {} if readonly else _earlier_answers(request, spec, subject, event)
     history = reverse("record_history", args=here) if here and may(request.user, "audit.view", subject.site_id) else ""
     changed = AuditEntry.changed_columns(spec.model._meta.db_table, str(record.pk)) if record and history else set()
@@ -255,7 +255,7 @@ def form_context(
     if standing and record:
         marks: list[dict[str, Any]] = [field for section in sections for field in section["fields"]]  # type: ignore[misc]
         for mark in marks:
-            shown = standing.of_field(spec, record, event, mark["item"].name, answered=bool(mark["display"]))
+            shown = standing.of_field(spec, record, mark["item"].name, answered=bool(mark["display"]))
             mark["state"] = shown.state
     return {
         "form": form,

@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
+from spinetrial.analysis.overview import matrix_events, overviews
 from spinetrial.crf.state import State
 from spinetrial.protocol import CURRENT, events
-from spinetrial.worklists.overview import matrix_events, overviews
 from spinetrial.worklists.words import STAGES, cell_words, state_word
 
 #: Chips above the matrix, in this order; only states that occur are shown.

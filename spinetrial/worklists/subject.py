@@ -28,6 +28,7 @@ from radiotherapy.models import Fraction
 from randomization.arms import arm_of
 from spinetrial.access.gate import SignedInRequest, list_records, masked, may, of_subject, requires
 from spinetrial.access.models import TrialState
+from spinetrial.analysis.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
 from spinetrial.crf.state import State, not_entered
@@ -36,7 +37,6 @@ from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import completed_years
 from spinetrial.review.models import Query
 from spinetrial.terminology.scales import SINS_CLASS_LABELS
-from spinetrial.worklists.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
 from spinetrial.worklists.queries import describe, visible_queries
 from spinetrial.worklists.timeline import pain_curve, timeline
 from spinetrial.worklists.words import STAGES, cell_words

@@ -5,21 +5,11 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from spinetrial.crf.state import State
+from spinetrial.analysis.overview import EventCell
+from spinetrial.crf.state import STATE_LABELS
 from spinetrial.protocol.schedule import VISIT_STATE_LABELS, VisitState
-from spinetrial.worklists.overview import EventCell
 
-_FORM_STATES = {
-    State.EMPTY: gettext_lazy("Nothing entered"),
-    State.PARTIAL: gettext_lazy("Partly entered"),
-    State.COMPLETE: gettext_lazy("Complete"),
-    State.HAS_QUERY: gettext_lazy("Open query"),
-    State.ANSWERED: gettext_lazy("Answered query"),
-    State.VERIFIED: gettext_lazy("Verified"),
-    State.SIGNED: gettext_lazy("Signed"),
-    State.FROZEN: gettext_lazy("Frozen"),
-    State.LOCKED: gettext_lazy("Locked"),
-}
+_WORDS = {str(state): words for labels in (VISIT_STATE_LABELS, STATE_LABELS) for state, words in labels.items()}
 STAGES = {
     "screening": gettext_lazy("In screening"),
     "failed": gettext_lazy("Screen failure"),
@@ -32,10 +22,8 @@ STAGES = {
 
 
 def state_word(state: str) -> str:
-    """A visit state or form state in words."""
-    if state in _FORM_STATES:
-        return str(_FORM_STATES[State(state)])
-    return _(VISIT_STATE_LABELS[VisitState(state)])
+    """A State, or a visit's place in the schedule, in words."""
+    return _(_WORDS[state])
 
 
 def cell_words(cell: EventCell) -> str:

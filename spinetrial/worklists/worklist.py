@@ -21,12 +21,12 @@ from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
 from spinetrial.access.models import TrialState
+from spinetrial.analysis.overview import Overview, expected_specs, overviews, visit_specs
 from spinetrial.audit.clock import now
 from spinetrial.crf.spec import Keeping
 from spinetrial.crf.views import ONCE_KEY, crf_url
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review.models import Query
-from spinetrial.worklists.overview import Overview, expected_specs, overviews, visit_specs
 from spinetrial.worklists.queries import describe, visible_queries
 from spinetrial.worklists.words import state_word
 

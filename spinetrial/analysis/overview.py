@@ -1,4 +1,4 @@
-"""Where each subject stands, event by event: what matrix, worklist, subject page and lock readiness all show.
+"""Where each subject stands, event by event: what matrix, worklist, subject page, trial page and readiness all show.
 
 Everything is gathered for many subjects at once; the number of queries does not grow with them.
 """
@@ -13,9 +13,10 @@ from datetime import date
 from followup.visits import SubjectVisit, expected_visits_of
 from patients.models import Milestones, Subject
 from spinetrial.access.gate import AnyActor, list_records, masked
+from spinetrial.crf.content import Key
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
-from spinetrial.crf.standing import Key, Standing
+from spinetrial.crf.standing import Standing
 from spinetrial.crf.state import NOTHING, State, Tally, not_entered, roll_up
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import VisitState
@@ -54,7 +55,8 @@ class EventCell:
 class Overview:
     """One subject. `entered` counts records per CRF (follow-up forms: see `visits`).
 
-    `forms` holds the tally of each record the reader may see, by CRF and number; `any_time` adds up those of no event.
+    `forms` holds the tally of each record the reader may see, by CRF and number, `events` where it belongs; `any_time`
+    adds up those of no event.
     """
 
     subject: Subject
@@ -63,6 +65,7 @@ class Overview:
     visits: list[SubjectVisit]
     cells: dict[str, EventCell]
     forms: dict[Key, Tally]
+    events: dict[Key, str]
     any_time: Tally
     frozen: Frozen
 
@@ -72,8 +75,9 @@ class Overview:
         return roll_up([self.any_time, *(cell.tally for cell in self.cells.values())])
 
     @property
-    def queries(self) -> int:
-        return self.tally.queries
+    def at_visits(self) -> set[tuple[str, str]]:
+        """CRF and event of every record."""
+        return {(code, event) for (code, _pk), event in self.events.items()}
 
     @property
     def screen_failure(self) -> bool:
@@ -120,16 +124,12 @@ def overviews(actor: AnyActor, subjects: Sequence[Subject]) -> list[Overview]:
     records: dict[int, list[_Record]] = defaultdict(list)
     for spec in all_specs():
         if see_arm or not spec.reveals_arm:
-            rows = list_records(actor, spec.model, "crf.view").filter(subject__in=ids).order_by("pk")
-            if spec.keeping is Keeping.PER_EVENT:
-                for subject_id, pk, event in rows.values_list("subject_id", "pk", "event"):  # type: ignore[misc]
-                    records[subject_id].append(_Record(spec, pk, event))
-            else:
-                for subject_id, pk in rows.values_list("subject_id", "pk"):
-                    records[subject_id].append(_Record(spec, pk, spec.event))
+            for record in list_records(actor, spec.model, "crf.view").filter(subject__in=ids).order_by("pk"):
+                event = getattr(record, "event", spec.event)
+                records[record.subject_id].append(_Record(spec, record.pk, event, standing.of_record(spec, record)))
     visits = expected_visits_of(subjects)
     return [
-        _overview(subject, milestones[subject.pk], visits[subject.pk], records[subject.pk], standing)
+        _overview(subject, milestones[subject.pk], visits[subject.pk], records[subject.pk], standing.frozen)
         for subject in subjects
     ]
 
@@ -139,23 +139,22 @@ class _Record:
     spec: CrfSpec
     pk: int
     event: str
+    tally: Tally
 
 
 def _overview(
-    subject: Subject, row: Milestones, visits: list[SubjectVisit], records: list[_Record], standing: Standing
+    subject: Subject, row: Milestones, visits: list[SubjectVisit], records: list[_Record], frozen: Frozen
 ) -> Overview:
-    forms: dict[Key, Tally] = {}
     by_event: dict[str, list[Tally]] = defaultdict(list)
     for record in records:
-        tally = standing.of_record(record.spec, record.pk, subject.pk, record.event)
-        forms[record.spec.code, record.pk] = tally
-        by_event[record.event].append(tally)
+        by_event[record.event].append(record.tally)
     entered = Counter(record.spec.code for record in records if record.spec.keeping is not Keeping.PER_EVENT)
     cells = {event: _fixed_cell(event, row, entered, by_event[event]) for event in FIXED_EVENTS}
     for visit in visits:
         cells[visit.event] = _visit_cell(visit, {r.spec.code for r in records if r.event == visit.event}, by_event)
-    any_time = roll_up(by_event["ANY"])
-    return Overview(subject, row, entered, visits, cells, forms, any_time, standing.frozen)
+    forms = {(record.spec.code, record.pk): record.tally for record in records}
+    places = {(record.spec.code, record.pk): record.event for record in records}
+    return Overview(subject, row, entered, visits, cells, forms, places, roll_up(by_event["ANY"]), frozen)
 
 
 #: What a visit's place in the schedule adds to its forms.
