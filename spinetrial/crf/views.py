@@ -217,6 +217,9 @@ def form_context(
     actions = [{"label": _("Audit trail"), "url": history, "icon": "history"}] if history else []
     if here and may(request.user, "query.raise", subject.site_id):
         actions.append({"label": _("Ask a query"), "url": reverse("query_new", args=here), "icon": "queries"})
+    closed = standing.frozen.holds(subject.pk, event, spec.code, record.pk) if standing and record else False
+    if here and not closed and TrialState.current().state == "open" and may(request.user, "trial.freeze"):
+        actions.append({"label": _("Freeze"), "url": reverse("freeze_form", args=here), "icon": "lock"})
     sections = [
         {
             "id": f"section-{number}",
@@ -273,7 +276,10 @@ def form_context(
             "change": record is not None,
             "reason_value": reason,
             "readonly": readonly,
-            "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record else "",
+            "messages": [{"level": "info", "text": _("Frozen by the data manager: this form cannot be changed.")}]
+            if closed
+            else [],
+            "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record and not closed else "",
         },
     }
 

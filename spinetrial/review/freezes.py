@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import IntegrityError, transaction
-
 from spinetrial.access.gate import SYSTEM, check_may, list_records, of_subject
 from spinetrial.access.models import User
 from spinetrial.audit.acting import acting
@@ -76,14 +74,11 @@ def do_freeze_part(
     reason = reason.strip()
     with acting(actor, reason):
         _lock_subject(actor, subject)
-        freeze = Freeze(
-            subject=subject, spec_code=spec_code, record_id=record_id, event=event, by=actor, at=now(), reason=reason
-        )
-        try:
-            with transaction.atomic():
-                freeze.save(force_insert=True)
-        except IntegrityError as error:
-            raise AlreadyFrozen from error
+        part = {"event": event, "spec_code": spec_code, "record_id": record_id}
+        if live_freezes(subject).filter(**part).exists():
+            raise AlreadyFrozen
+        freeze = Freeze(subject=subject, by=actor, at=now(), reason=reason, **part)
+        freeze.save(force_insert=True)
     return freeze
 
 

@@ -37,6 +37,7 @@ from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import completed_years
 from spinetrial.review.models import Query
 from spinetrial.terminology.scales import SINS_CLASS_LABELS
+from spinetrial.worklists.freezing import freezes_of, may_freeze_event
 from spinetrial.worklists.queries import describe, visible_queries
 from spinetrial.worklists.timeline import pain_curve, timeline
 from spinetrial.worklists.words import STAGES, cell_words
@@ -59,6 +60,11 @@ class Page:
     row: Overview
     trial_state: str
     see_arm: bool
+
+    @property
+    def may_freeze(self) -> bool:
+        """Whether the person may freeze parts of the participant now."""
+        return self.trial_state == "open" and may(self.request.user, "trial.freeze", self.row.subject.site_id)
 
     def link(self, spec: CrfSpec, key: str, record_id: int | None, blank: State, *, note: str = "") -> FormLink:
         """A form with its state; `blank` is the state of one not entered."""
@@ -109,9 +115,12 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         "any_time": _any_time(page),
         "responses": _responses(pain),
         "adverse_events": of_subject(subject, AdverseEvent).order_by("onset_date", "id"),
-        "may_enter_ae": page.trial_state == "open" and may(user, "ae.enter", subject.site_id),
+        "may_enter_ae": page.trial_state == "open"
+        and not row.frozen.holds(subject.pk)
+        and may(user, "ae.enter", subject.site_id),
         "queries": [describe(query) for query in live],
         "actions": _actions(page),
+        "freezes": freezes_of(request, subject),
     }
     return render(request, "worklists/subject.html", context)
 
@@ -155,6 +164,9 @@ def _card(page: Page, event: str) -> dict[str, Any]:
         "word": cell_words(cell),
         "note": note,
         "forms": forms,
+        "freeze_url": reverse("freeze_event", args=[row.subject.code, event])
+        if may_freeze_event(event) and page.may_freeze and not row.frozen.holds(row.subject.pk, event)
+        else "",
         "randomize_url": reverse("randomize", args=[row.subject.code])
         if event == "RAND" and may(page.request.user, "randomize", row.subject.site_id)
         else "",
@@ -181,7 +193,8 @@ def _repeated(page: Page, spec: CrfSpec, blank: State = State.NOT_EXPECTED) -> l
         page.link(spec, record_key(spec, pk, ""), pk, blank, note=str(number) if records[1:] else "")
         for number, pk in enumerate(records, 1)
     ]
-    if page.trial_state == "open" and may(page.request.user, spec.enter, subject.site_id):
+    closed = page.trial_state != "open" or page.row.frozen.holds(subject.pk, spec.event)
+    if not closed and may(page.request.user, spec.enter, subject.site_id):
         blank = State.NOT_EXPECTED if links else blank
         links.append(page.link(spec, "new", None, blank, note=_("new") if links else ""))
     return links
@@ -210,6 +223,8 @@ def _actions(page: Page) -> list[dict[str, Any]]:
         actions.append({"label": _("Contact"), "url": reverse("contact", args=[code]), "icon": "user"})
     if page.trial_state != "open":
         return actions
+    if page.may_freeze and not row.frozen.holds(row.subject.pk):
+        actions.append({"label": _("Freeze"), "url": reverse("freeze_subject", args=[code]), "icon": "lock"})
     if row.stage == "eligible" and may(user, "randomize", site):
         actions.append({"label": _("Randomise"), "url": reverse("randomize", args=[code]), "primary": True})
     elif row.stage == "screening" and may(user, "subject.screen", site):

@@ -92,7 +92,7 @@ def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
     today = subject.site.today()
     full = may(user, "crf.enter", subject.site_id)
     for visit in row.visits:
-        if visit.state.value not in ("in_window", "due", "overdue"):
+        if visit.state.value not in ("in_window", "due", "overdue") or row.frozen.holds(subject.pk, visit.event):
             continue
         title = events.event_title(CURRENT, visit.event, _)
         for spec in visit_specs():
@@ -107,7 +107,7 @@ def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
                     _("Enter"),
                     visit.state.value,
                 )
-    if not full:
+    if not full or row.frozen.holds(subject.pk):
         return
     if row.stage == "screening":
         missing_specs = [
