@@ -27,6 +27,7 @@ PLACES = (
     Place("subject.view", "matrix", _("Participants"), "patients"),
     Place("query.view", "queries", _("Queries"), "queries"),
     Place("safety.view", "safety", _("Safety"), "safety"),
+    Place("casebook", "site_file", _("Site file"), "site"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),
     Place("report.view", "report", _("Report"), "report"),
     Place("trial.view", "trial", _("Data versions"), "versions"),

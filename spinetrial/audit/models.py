@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -58,6 +60,12 @@ class AuditEntry(models.Model):
     def of_subject(cls, subject_id: int) -> models.QuerySet[AuditEntry]:
         """Entries of a subject the caller obtained through the gate, oldest first."""
         return cls.objects.filter(subject_id=subject_id).order_by("id")
+
+    @classmethod
+    def of_site(cls, site_id: int, subject_ids: Iterable[int]) -> models.QuerySet[AuditEntry]:
+        """Entries of a site and its subjects, which the caller obtained through the gate, oldest first."""
+        here = models.Q(site_id=site_id) | models.Q(subject_id__in=list(subject_ids))
+        return cls.objects.filter(here).order_by("id")
 
     @classmethod
     def changed_columns(cls, table: str, row_id: str) -> set[str]:

@@ -221,6 +221,10 @@ def _actions(page: Page) -> list[dict[str, Any]]:
     actions: list[dict[str, Any]] = []
     if may(user, "contacts.view", site):
         actions.append({"label": _("Contact"), "url": reverse("contact", args=[code]), "icon": "user"})
+    if may(user, "casebook", site):
+        actions.append(
+            {"label": _("Site file"), "url": reverse("site_file_of", args=[row.subject.site.code]), "icon": "download"}
+        )
     if page.trial_state != "open":
         return actions
     if page.may_freeze and not row.frozen.holds(row.subject.pk):

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from spinetrial.worklists import freezing, history, matrix, queries, subject, worklist
+from spinetrial.worklists import freezing, history, matrix, queries, site_file, subject, worklist
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
@@ -12,6 +12,11 @@ urlpatterns = [
     path("subjects/<slug:code>/freeze/<str:event>/", freezing.freeze_event, name="freeze_event"),
     path("subjects/<slug:code>/<str:spec_code>/<int:pk>/freeze/", freezing.freeze_form, name="freeze_form"),
     path("freezes/<int:pk>/lift/", freezing.freeze_lift, name="freeze_lift"),
+    path("subjects/<slug:code>/casebook.pdf", site_file.casebook_pdf, name="casebook_pdf"),
+    path("site-file/", site_file.site_file, name="site_file"),
+    path("site-file/<slug:code>/", site_file.site_file_of, name="site_file_of"),
+    path("site-file/<slug:code>/data.zip", site_file.site_data, name="site_data"),
+    path("site-file/<slug:code>/casebooks.zip", site_file.site_casebooks, name="site_casebooks"),
     path("queries/", queries.query_list, name="queries"),
     path("queries/<int:pk>/", queries.query, name="query"),
 ]
