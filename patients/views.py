@@ -28,7 +28,7 @@ from spinetrial.crf import save
 from spinetrial.crf.display import field_text
 from spinetrial.crf.forms import CrfForm, crf_form, form_data
 from spinetrial.crf.registry import get_spec
-from spinetrial.crf.views import form_context, in_site_zone
+from spinetrial.crf.views import ONCE_KEY, answers_url, form_context, in_site_zone
 from spinetrial.protocol import CURRENT
 from spinetrial.protocol.eligibility import BLOCKER_TEXTS, BlockerKind, Finding, Verdict
 from spinetrial.protocol.model import CriterionKind, CriterionType
@@ -258,6 +258,9 @@ def _eligibility_page(
         ),
     ]
     crf["rows"] = []
+    if record is not None:
+        url = answers_url(SCREENING, subject.code, ONCE_KEY)
+        crf["actions"].append({"label": _("Verification and signature"), "url": url, "icon": "sign"})
     crf["has_next"] = False
     crf["change"], crf["reason_optional"] = record is not None, True
     crf["seen"] = [(f"seen_{code}", seen_of(code, found.facts)) for code in answers.codes]

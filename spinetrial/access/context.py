@@ -26,6 +26,8 @@ PLACES = (
     Place("worklist.view", "worklist", _("Worklist"), "worklist"),
     Place("subject.view", "matrix", _("Participants"), "patients"),
     Place("query.view", "queries", _("Queries"), "queries"),
+    Place("sdv.view", "sdv", _("Verification"), "eye"),
+    Place("sign", "signing", _("Signatures"), "sign"),
     Place("safety.view", "safety", _("Safety"), "safety"),
     Place("casebook", "site_file", _("Site file"), "site"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from spinetrial.access.gate import SignedInRequest, get_record, masked, may, requires
 from spinetrial.access.models import TrialState, User
 from spinetrial.analysis.forms import LockForm, ReasonForm
-from spinetrial.analysis.lock import do_lock_trial, versions
+from spinetrial.analysis.lock import do_lock_trial, do_unlock_trial, versions
 from spinetrial.analysis.models import DamagedVersion, DataVersion
 from spinetrial.analysis.readiness import BLOCKER_LABELS, Blocker, all_overviews, readiness
 from spinetrial.analysis.rollup import roll_up_table
@@ -127,9 +127,9 @@ def trial_unlock(request: SignedInRequest) -> HttpResponse:
     """Locked -> frozen; the data version that the lock made stays."""
     return _step(
         request,
-        trial_state.do_unlock,
+        do_unlock_trial,
         TrialState.State.LOCKED,
-        _("The lock is lifted. The data version stays; another lock makes a new one."),
+        _("The lock is lifted and the signers are told. The data version stays; another lock makes a new one."),
     )
 
 

@@ -72,3 +72,26 @@ class AuditEntry(models.Model):
         """Columns of a row that were changed after the first save."""
         changes = cls.objects.filter(table_name=table, row_id=row_id, act="update").values_list("changes", flat=True)
         return {column for each in changes for column in each}
+
+    @classmethod
+    def voiding(cls, signed_records: Iterable[int]) -> dict[int, AuditEntry]:
+        """By number of a signed record: the entry of the change that made its signature void."""
+        rows = cls.objects.filter(
+            table_name="review_signedrecord",
+            row_id__in=[str(pk) for pk in signed_records],
+            act="update",
+            changes__has_key="void_at",
+        )
+        return {int(row.row_id): row for row in rows}
+
+    @classmethod
+    def latest_unlock(cls) -> AuditEntry | None:
+        """The entry of the last time the lock of the trial was lifted."""
+        rows = cls.objects.filter(table_name="access_trialstate", act="update", changes__state__0="locked")
+        return rows.order_by("-id").first()
+
+    @classmethod
+    def told(cls, act: str, entry: AuditEntry) -> set[int]:
+        """Ids of the accounts with an event `act` whose detail names `entry`."""
+        rows = cls.objects.filter(act=act, changes__entry=entry.pk).values_list("changes__user", flat=True)
+        return set(rows)

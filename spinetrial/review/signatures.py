@@ -36,7 +36,7 @@ class NotCertified(Exception):
 
 
 class NothingToSign(Exception):
-    """No record was chosen."""
+    """No record was chosen, or the person signed each of them in this meaning before."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,9 @@ def do_sign(
     """
     check_may(actor, "sign", subject.site_id)
     check_not_locked()
+    before = signed_records([subject.pk]).filter(void_at__isnull=True, signature__signer=actor)
+    mine = set(before.filter(signature__meaning=meaning).values_list("spec_code", "record_id"))
+    versions = [each for each in versions if (each.spec_code, each.record_id) not in mine]
     if not versions:
         raise NothingToSign
     first = not certified(actor)

@@ -19,11 +19,11 @@ from spinetrial.access.models import User
 from spinetrial.analysis.overview import Overview, matrix_events, overviews
 from spinetrial.audit.models import AuditEntry
 from spinetrial.crf.content import Key, Stored, stored
-from spinetrial.crf.display import display_value
-from spinetrial.crf.models import MissingReason, RowRecord
+from spinetrial.crf.display import answers_in_words, rows_in_words
+from spinetrial.crf.models import MissingReason
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.reviewing import items_to_verify, visible_specs
-from spinetrial.crf.spec import CrfSpec, Item
+from spinetrial.crf.spec import CrfSpec
 from spinetrial.crf.state import STATE_LABELS
 from spinetrial.protocol import CURRENT, events
 from spinetrial.reports.booklet import render
@@ -150,37 +150,14 @@ class _Casebook:
         facts += [(_("Signature"), _signature(row)) for row in self.review.signed.get(key, [])]
         yield Facts(tuple(facts))
         marks = self._marks(form)
-        for section in spec.sections:
-            rows = [self._answer(form, item, marks) for item in section.items]
-            header = (_("Question"), _("Answer"), _("Verification"))
-            yield Grid(_(str(section.title)), header, tuple(rows), (4, 4, 3), text=True)
-        for group in spec.rows:
-            yield from self._group(form, group.key, _(str(group.title)), group.items, marks.get(group.key, ""))
+        header = (_("Question"), _("Answer"), _("Verification"))
+        for title, answers in answers_in_words(spec, record):
+            lines = tuple((each.label, each.text or "–", marks.get(each.name, "")) for each in answers)
+            yield Grid(title, header, lines, (4, 4, 3), text=True)
+        for group in rows_in_words(spec, form.rows):
+            mark = marks.get(group.key, "")
+            yield from _table(f"{group.title} · {mark}" if mark else group.title, group.header, group.rows)
         yield from self._questions(spec, key)
-
-    def _answer(self, form: Stored, item: Item, marks: Mapping[str, str]) -> tuple[str, str, str]:
-        code = form.record.missing.get(item.name)
-        if code:
-            text = _("No answer: %(why)s") % {"why": MissingReason(code).label}
-        else:
-            text = display_value(form.record, item.name)
-            text = f"{text} {item.unit}" if text and item.unit else text or "–"
-        return form.spec.label(item.name), text, marks.get(item.name, "")
-
-    def _group(self, form: Stored, key: str, title: str, items: Sequence[Item], mark: str) -> Iterable[Block]:
-        rows: Sequence[RowRecord] = sorted(form.rows.get(key, ()), key=lambda row: (row.position, row.pk))
-        caption = f"{title} · {mark}" if mark else title
-        if not rows:
-            yield Grid(caption, (_("No rows"),), (), (1,), text=True)
-            return
-        for start in range(0, len(items), 8):  # more columns than a page is wide go on in another table
-            part = items[start : start + 8]
-            heads = [str(_(str(item.short)) if item.short else _label(rows[0], item.name)) for item in part]
-            lines = [
-                (str(number), *(display_value(row, item.name) or "–" for item in part))
-                for number, row in enumerate(rows, 1)
-            ]
-            yield Grid(caption if start == 0 else "", ("#", *heads), tuple(lines), (0.5, *[2] * len(part)), text=True)
 
     def _marks(self, form: Stored) -> dict[str, str]:
         """Verification in words by item; of those dropped, that they wait again."""
@@ -245,6 +222,18 @@ class _Casebook:
         yield Grid("", header, tuple(rows), (2.3, 2.4, 2.6, 2.6, 2.4, 2.4, 2.2), text=True)
 
 
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[Block]:
+    """Rows of a group; more columns than a page is wide go on in another table."""
+    if not rows:
+        yield Grid(title, (_("No rows"),), (), (1,), text=True)
+        return
+    for start in range(0, len(header), 8):
+        part = slice(start, start + 8)
+        lines = tuple((str(number), *(cell or "–" for cell in row[part])) for number, row in enumerate(rows, 1))
+        shares = (0.5, *[2.0] * len(header[part]))
+        yield Grid(title if start == 0 else "", ("#", *header[part]), lines, shares, text=True)
+
+
 def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
     """Item, old and new of each change of an entry. Of contacts it says that, and not what, they are."""
     changes = [(each["item"], each["old"], each["new"]) for each in in_words(entry)]
@@ -276,10 +265,6 @@ def _tables() -> Iterable[tuple[str, str]]:
 
 def _order() -> dict[str, int]:
     return {spec.code: place for place, spec in enumerate(all_specs())}
-
-
-def _label(row: RowRecord, name: str) -> str:
-    return str(row._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
 
 
 def _signature(row: SignedRecord) -> str:

@@ -29,6 +29,7 @@ from randomization.arms import arm_of
 from spinetrial.access.gate import SignedInRequest, list_records, masked, may, of_subject, requires
 from spinetrial.access.models import TrialState
 from spinetrial.analysis.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
+from spinetrial.crf.content import Key
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
 from spinetrial.crf.state import State, not_entered
@@ -36,9 +37,11 @@ from spinetrial.crf.views import ONCE_KEY, crf_url, in_site_zone, record_key
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import completed_years
 from spinetrial.review.models import Query
+from spinetrial.review.signatures import signature_state
 from spinetrial.terminology.scales import SINS_CLASS_LABELS
 from spinetrial.worklists.freezing import freezes_of, may_freeze_event
 from spinetrial.worklists.queries import describe, visible_queries
+from spinetrial.worklists.signing import signature_acts
 from spinetrial.worklists.timeline import pain_curve, timeline
 from spinetrial.worklists.words import STAGES, cell_words
 
@@ -50,6 +53,7 @@ class FormLink:
     state: str
     queries: int
     note: str = ""
+    signature: str = ""  # "signed", "void" or never signed
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Page:
     row: Overview
     trial_state: str
     see_arm: bool
+    signed: dict[Key, str]
 
     @property
     def may_freeze(self) -> bool:
@@ -69,7 +74,14 @@ class Page:
     def link(self, spec: CrfSpec, key: str, record_id: int | None, blank: State, *, note: str = "") -> FormLink:
         """A form with its state; `blank` is the state of one not entered."""
         tally = not_entered(blank) if record_id is None else self.row.forms[spec.code, record_id]
-        return FormLink(_(str(spec.title)), crf_url(spec, self.row.subject.code, key), tally.state, tally.queries, note)
+        return FormLink(
+            title=_(str(spec.title)),
+            url=crf_url(spec, self.row.subject.code, key),
+            state=tally.state,
+            queries=tally.queries,
+            note=note,
+            signature=self.signed.get((spec.code, record_id or 0), ""),
+        )
 
     def record_of(self, spec: CrfSpec) -> int | None:
         """Number of the only record of a form kept once."""
@@ -92,6 +104,7 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         row,
         TrialState.current().state,
         not masked(user, subject.site_id),
+        signature_state([subject.pk]),
     )
     pain = pain_of([subject])[subject.pk]
     fractions = (
@@ -119,6 +132,7 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         and not row.frozen.holds(subject.pk)
         and may(user, "ae.enter", subject.site_id),
         "queries": [describe(query) for query in live],
+        "signature_acts": signature_acts(user, subject, who=False),
         "actions": _actions(page),
         "freezes": freezes_of(request, subject),
     }
@@ -225,6 +239,8 @@ def _actions(page: Page) -> list[dict[str, Any]]:
         actions.append(
             {"label": _("Site file"), "url": reverse("site_file_of", args=[row.subject.site.code]), "icon": "download"}
         )
+    if page.trial_state != "locked" and may(user, "sign", site):
+        actions.append({"label": _("Review and sign"), "url": reverse("sign", args=[code]), "icon": "sign"})
     if page.trial_state != "open":
         return actions
     if page.may_freeze and not row.frozen.holds(row.subject.pk):

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from spinetrial.worklists import freezing, history, matrix, queries, site_file, subject, worklist
+from spinetrial.worklists import freezing, history, matrix, queries, sdv, signing, site_file, subject, worklist
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
@@ -17,6 +17,12 @@ urlpatterns = [
     path("site-file/<slug:code>/", site_file.site_file_of, name="site_file_of"),
     path("site-file/<slug:code>/data.zip", site_file.site_data, name="site_data"),
     path("site-file/<slug:code>/casebooks.zip", site_file.site_casebooks, name="site_casebooks"),
+    path("subjects/<slug:code>/<str:spec_code>/<int:pk>/verify/", sdv.verify_items, name="verify"),
+    path("subjects/<slug:code>/<str:spec_code>/<int:pk>/unverify/", sdv.unverify, name="unverify"),
+    path("subjects/<slug:code>/sign/", signing.sign_page, name="sign"),
+    path("subjects/<slug:code>/signatures/", signing.signature_history, name="signatures"),
+    path("verification/", sdv.sdv_list, name="sdv"),
+    path("signing/", signing.signing_list, name="signing"),
     path("queries/", queries.query_list, name="queries"),
     path("queries/<int:pk>/", queries.query, name="query"),
 ]

@@ -28,6 +28,7 @@ from spinetrial.crf.views import ONCE_KEY, crf_url
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review.models import Query
 from spinetrial.worklists.queries import describe, visible_queries
+from spinetrial.worklists.signing import awaiting_signature
 from spinetrial.worklists.words import state_word
 
 
@@ -77,6 +78,8 @@ def worklist(request: SignedInRequest) -> HttpResponse:
         tasks += _safety_tasks(request, site)
     if may(user, "query.view"):
         tasks += _query_tasks(request, site)
+    if state != TrialState.State.LOCKED and may(user, "sign"):
+        tasks += _signing_tasks(request, site)
     tasks += _trial_tasks(request, state)
     context = {
         "groups": _grouped(tasks),
@@ -190,6 +193,19 @@ def _query_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
         action = _("Answer") if query.state == Query.State.OPEN else _("Check")
         url = reverse("query", args=[query.pk])
         yield Task(what, url, subject, None, subject.site.today(), action, "has_query")
+
+
+def _signing_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
+    """Participants with complete forms to sign, those with void signatures said so."""
+    subjects = list_records(request.user, Subject, "sign").select_related("site")
+    if site:
+        subjects = subjects.filter(site=site)
+    rows = list(subjects)
+    waiting = awaiting_signature(request.user, rows)
+    for subject in rows:
+        if subject.pk in waiting:
+            url, what = reverse("sign", args=[subject.code]), waiting[subject.pk].what
+            yield Task(what, url, subject, None, subject.site.today(), _("Sign"), "complete")
 
 
 def _trial_tasks(request: SignedInRequest, state: str) -> Iterator[Task]:

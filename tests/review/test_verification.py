@@ -222,20 +222,20 @@ def test_a_change_past_the_screens_drops_the_verification_too(cast, record, way)
     assert "motor" in verified(record)
 
 
-@pytest.mark.parametrize(
-    "way",
-    {
-        "change": "UPDATE followup_visitanalgesic SET dose = 60 WHERE parent_id = %s",
-        "removal": "DELETE FROM followup_visitanalgesic WHERE parent_id = %s",
-        "addition": "INSERT INTO followup_visitanalgesic (subject_id, parent_id, position, drug, other_name, dose, times, use)"
-        " SELECT subject_id, parent_id, 7, drug, '', 5, 1, use FROM followup_visitanalgesic WHERE parent_id = %s",
-    }.items(),
-    ids=lambda way: way[0],
-)
+ROW_WAYS = {
+    "change": lambda r: raw("UPDATE followup_visitanalgesic SET dose = 60 WHERE parent_id = %s", r.pk),
+    "removal": lambda r: raw("DELETE FROM followup_visitanalgesic WHERE parent_id = %s", r.pk),
+    "addition": lambda r: VisitAnalgesic.objects.bulk_create(
+        [VisitAnalgesic(subject_id=r.subject_id, parent=r, drug="TRAMADOL_PO", dose=50, times=1, use="scheduled")]
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ROW_WAYS)
 def test_a_row_changed_removed_or_added_drops_the_verification_of_the_rows(cast, record, way):
     verify_all(cast, record)
     with acting(SYSTEM, "test"):
-        raw(way[1], record.pk)
+        ROW_WAYS[way](record)
     assert again(record) == {"analgesics_taken"}
 
 
