@@ -29,6 +29,7 @@ PLACES = (
     Place("sdv.view", "sdv", _("Verification"), "eye"),
     Place("sign", "signing", _("Signatures"), "sign"),
     Place("safety.view", "safety", _("Safety"), "safety"),
+    Place("casebook", "site_file", _("Site file"), "site"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),
     Place("audit.list", "audit_trail", _("Audit trail"), "history"),
     Place("report.view", "report", _("Report"), "report"),

@@ -56,6 +56,7 @@ POLICY: dict[str, frozenset[Role]] = {
     "sdv.verify": frozenset({Role.MONITOR}),
     "sign": frozenset({Role.INVESTIGATOR}),
     # output
+    "casebook": _ENTRY,  # the site's own copy of its data
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
     "trial.view": frozenset({Role.DATA_MANAGER, Role.STATISTICIAN}),
