@@ -7,12 +7,14 @@ class AccessConfig(AppConfig):
     label = "access"
 
     def ready(self) -> None:
+        from axes.signals import user_locked_out
         from django.contrib.auth.models import update_last_login
 
-        from spinetrial.access import sessions
+        from spinetrial.access import lockout, sessions
 
         # Django's own handler would write to the audited user table without naming an actor.
         user_logged_in.disconnect(update_last_login, dispatch_uid="update_last_login")
         user_logged_in.connect(sessions.record_login, dispatch_uid="record_login")
         user_logged_out.connect(sessions.record_logout, dispatch_uid="record_logout")
         user_login_failed.connect(sessions.record_failure, dispatch_uid="record_failure")
+        user_locked_out.connect(lockout.record_lock, dispatch_uid="record_lock")

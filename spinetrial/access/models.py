@@ -87,13 +87,16 @@ class User(AbstractBaseUser):
         _("Language"), max_length=10, choices=[("en", "English"), ("zh-hans", "简体中文")], default="en"
     )
     is_active = models.BooleanField(_("Active"), default=True)
+    must_change_password = models.BooleanField(default=False)  # the present one was made by an administrator
+    past_passwords = models.JSONField(default=list, blank=True)  # hashes, newest first
+    locked_at = models.DateTimeField(_("Locked since"), null=True, blank=True)
 
     objects = UserManager()
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS = ["full_name"]
 
     audit_user = "id"
-    audit_not_kept = ("password",)
+    audit_not_kept = ("password", "past_passwords")
 
     class Meta:
         ordering = ("username",)
@@ -190,6 +193,21 @@ class AccessReview(models.Model):
 
     def __str__(self) -> str:
         return f"Access review {self.pk}"
+
+
+class Tally(models.Model):
+    """How often something was asked for in a stretch of time, for the rate limits."""
+
+    key = models.CharField(max_length=120)
+    window = models.BigIntegerField()  # its number since 1970, in lengths of the window
+    count = models.PositiveIntegerField(default=1)
+    ends_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["key", "window"], name="tally_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.count}"
 
 
 class TrialState(models.Model):

@@ -61,6 +61,9 @@ POLICY: dict[str, frozenset[Role]] = {
     "admin.accounts": frozenset({Role.ADMINISTRATOR}),
 }
 
+#: Roles that must have a second factor: signers, and whoever can change rights, lists or the data as a whole.
+NEEDS_SECOND_FACTOR = frozenset({Role.INVESTIGATOR, Role.ADMINISTRATOR, Role.CUSTODIAN, Role.STATISTICIAN})
+
 #: Actions the statistician gains when the first lock ends the masking (D11).
 UNMASKED_BY_LOCK = frozenset({"arm.view"})
 
