@@ -5,9 +5,10 @@ from axes.models import AccessAttempt
 from django.core import mail
 from django.test import Client
 
-from spinetrial.access.models import User
+from spinetrial.access.models import TrialState, User
+from spinetrial.audit.acting import acting
 from spinetrial.audit.models import AuditEntry
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, SETUP
 
 FAR = "too many failed attempts"
 
@@ -54,7 +55,10 @@ def test_the_lock_is_on_the_trail_once_and_the_person_and_administrators_are_tol
     entry = AuditEntry.objects.get(table_name="access_user", act="update")
     assert list(entry.changes) == ["locked_at"]
     assert entry.reason == FAR
-    assert sorted(message.to[0] for message in mail.outbox) == ["administrator@example.org", "coordinator_a@example.org"]
+    assert sorted(message.to[0] for message in mail.outbox) == [
+        "administrator@example.org",
+        "coordinator_a@example.org",
+    ]
     assert "coordinator-a" in mail.outbox[1].body
 
 
@@ -83,9 +87,13 @@ def test_odd_names_are_answered_like_wrong_ones(cast, client, name):
 
 def test_a_password_guessed_inside_an_open_session_locks_and_ends_it(cast, client):
     client.force_login(cast.statistician)
+    with acting(SETUP, "test"):
+        state = TrialState.for_change()
+        state.state = TrialState.State.FROZEN
+        state.save()
+    guess = {"reason": "r", "open_points_seen": "on", "password": "wrong"}
     for _ in range(4):
-        client.post("/second-factor/app/", {"password": "wrong", "code": "000000"})
-    answer = client.post("/second-factor/app/", {"password": "wrong", "code": "000000"})
-    assert answer.status_code == 429
+        assert client.post("/trial/lock/", guess).status_code == 422
+    assert client.post("/trial/lock/", guess).status_code == 429
     assert "_auth_user_id" not in client.session
-    assert "logged off: locked" in acts(cast.statistician)
+    assert acts(cast.statistician)[-1] == "logged off: locked"
