@@ -22,6 +22,7 @@ from randomization.forms import GenerateForm, ImportForm, ReasonForm
 from randomization.lists import ListRefused
 from randomization.models import Allocation, RandomizationList
 from spinetrial.access.gate import SignedInRequest, get_record, list_records, masked, may, requires
+from spinetrial.access.limits import limited
 from spinetrial.access.models import TrialState
 from spinetrial.access.people import study_sites
 from spinetrial.access.reauthenticate import ConfirmForm
@@ -194,6 +195,7 @@ def list_generate(request: SignedInRequest) -> HttpResponse:
 
 
 @requires("lists.manage")
+@limited("upload")
 def list_import(request: SignedInRequest) -> HttpResponse:
     """Make drafts of a file of another program: one per study site in it, all or none."""
     form = ImportForm(_posted(request), request.FILES if request.method == "POST" else None)

@@ -6,6 +6,7 @@ from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 
 from spinetrial.access.gate import SignedInRequest, masked, requires
+from spinetrial.access.limits import limited
 from spinetrial.analysis.models import DamagedVersion
 from spinetrial.analysis.views import get_version
 from spinetrial.audit.acting import acting, record_event
@@ -14,6 +15,7 @@ from spinetrial.exports.archive import Origin, build_zip
 
 @requires("export.view")
 @require_safe
+@limited("export")
 def export_zip(request: SignedInRequest, number: int) -> HttpResponse:
     """The ZIP of one data version; the download is on the audit trail before the first byte leaves."""
     version = get_version(request.user, number, "export.view")
