@@ -10,9 +10,16 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from spinetrial.crf.missing import code_text, missing_text
+
 
 def display_value(record: models.Model, name: str) -> str:
-    """The value of one field as a person reads it; empty for no answer. A model may say more in `display_<name>`."""
+    """The value of one field as a person reads it, or why there is none; empty for no answer.
+
+    A model may say more in `display_<name>`.
+    """
+    if reason := missing_text(record, name):
+        return reason
     special = getattr(record, f"display_{name}", None)
     if callable(special):
         return str(special())
@@ -41,3 +48,13 @@ def field_of(model: type[models.Model], column: str) -> models.Field[Any, Any]:
         if column in (field.name, field.column):
             return field
     raise FieldDoesNotExist(column)
+
+
+def reason_changes(before: Any, after: Any) -> dict[str, tuple[str, str]]:
+    """Per item, the old and new reason why it has no value, in words: from two states of `SubjectRecord.missing`."""
+    old, new = (state if isinstance(state, dict) else {} for state in (before, after))
+    return {
+        name: (code_text(old.get(name)), code_text(new.get(name)))
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    }
