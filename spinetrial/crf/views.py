@@ -228,7 +228,7 @@ def form_context(
                     item,
                     record,
                     queries=queries.get(item.name, []),
-                    explanations=_explanations(spec, explained, item.name),
+                    explanations=explanations_shown(spec, explained, item.name),
                     earlier=earlier.get(item.name, ""),
                     # a marker only where a value was changed: every marker is one more tab stop
                     history=history if _column(spec.model, item.name) in changed else "",
@@ -246,7 +246,7 @@ def form_context(
             "formset": form.formsets[group.key],
             "header": [str(field.label) for field in _shown_fields(form.formsets[group.key].empty_form)],
             "queries": queries.get(group.key, []),
-            "explanations": _explanations(spec, explained, group.key),
+            "explanations": explanations_shown(spec, explained, group.key),
             "display": [
                 [display_value(row.instance, item.name) for item in group.items]
                 for row in form.formsets[group.key].initial_forms
@@ -324,8 +324,10 @@ def _explains(spec: CrfSpec) -> bool:
     return any(check.level is Level.EXPLAIN for check in spec.checks)
 
 
-def _explanations(spec: CrfSpec, explained: dict[tuple[str, str], Explanation], item: str) -> list[dict[str, Any]]:
-    """The explanations in force at one item, for the field."""
+def explanations_shown(
+    spec: CrfSpec, explained: dict[tuple[str, str], Explanation], item: str = ""
+) -> list[dict[str, Any]]:
+    """The explanations in force for `templates/crf/explanations.html`: those at one item, or all of the record."""
     words = {check.code: str(check.text) for check in spec.checks}
     return [
         {
@@ -335,7 +337,7 @@ def _explanations(spec: CrfSpec, explained: dict[tuple[str, str], Explanation], 
             "at": timezone.localtime(row.at).strftime("%Y-%m-%d %H:%M %Z"),
         }
         for (code, match), row in explained.items()
-        if row.item == item
+        if item in ("", row.item)
     ]
 
 
