@@ -199,10 +199,11 @@ CELERY_ENABLE_UTC = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 10 * 60
-# Both jobs ask "what is due now" and are idempotent, so a late or doubled tick does no harm.
+# The jobs ask "what is due now" and are idempotent, so a late or doubled tick does no harm.
 CELERY_BEAT_SCHEDULE = {
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": 60 * 60},
     "resend": {"task": "followup.tasks.send_due", "schedule": 5 * 60},
+    "forget old drafts": {"task": "spinetrial.crf.tasks.forget_old_drafts", "schedule": 24 * 60 * 60},
 }
 # `@shared_task` binds to the application that exists at first use, and a check counts once it is imported.
 # Loading both here covers web, commands and tests, and keeps them out of `spinetrial/__init__.py`,

@@ -161,7 +161,7 @@ def test_a_planted_undeclared_view_is_found():
     assert undeclared([("planted/", lambda request: None)]) == ["planted/"]
 
 
-PUBLIC = {"health/", "login/", "logout/", "language/"}
+PUBLIC = {"health/", "login/", "login/renew/", "logout/", "language/"}
 
 
 def test_pages_without_log_in_are_these_and_no_others():

@@ -17,6 +17,19 @@ def second_factor_enrolled(user: User) -> bool:
     return False
 
 
+def check_credentials(request: HttpRequest, user: User, password: str, code: str = "") -> dict[str, str]:
+    """Check password and, where enrolled, the code of the authenticator of `user`, who need not be logged in.
+
+    Returns messages by form field ("password", "code"); empty when both are right, and `user.backend` then names the
+    backend that knew the person, as `login()` wants it. Failures count as those of the log-in page do.
+    """
+    found = authenticate(request, username=user.username, password=password)
+    if found is None or found != user:
+        return {"password": _("This is not your password. Nothing was done.")}
+    user.backend = found.backend
+    return {}
+
+
 def confirm_person(
     request: HttpRequest, password: str, code: str = "", *, purpose: str, subject_id: int | None = None
 ) -> dict[str, str]:
@@ -26,9 +39,7 @@ def confirm_person(
     audit trail as "<purpose> refused: not confirmed". Call outside any transaction that may be rolled back.
     """
     user = cast(User, request.user)  # behind the gate
-    errors: dict[str, str] = {}
-    if authenticate(request, username=user.username, password=password) != user:
-        errors["password"] = _("This is not your password. Nothing was done.")
+    errors = check_credentials(request, user, password, code)
     if errors:
         with acting(user):
             record_event(f"{purpose} refused: not confirmed", subject_id=subject_id, user_id=user.pk)

@@ -1,11 +1,12 @@
 from django.urls import path
 
-from spinetrial.access import views
+from spinetrial.access import renew, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("health/", views.health, name="health"),
     path("login/", views.login, name="login"),
+    path("login/renew/", renew.renew, name="login_renew"),
     path("logout/", views.logout, name="logout"),
     path("password/", views.password_change, name="password_change"),
     path("password/done/", views.password_change_done, name="password_change_done"),
