@@ -223,8 +223,11 @@ def test_rows_are_chosen_one_by_one(client, cast, subject, sites):
     third = DiseaseSite.objects.get(level="L1")
     found = differences(page)
     assert {name: each.chosen for name, each in found.items()} == {
-        f"sites-{first.pk}": "stored", f"sites-{second.pk}": "mine", "sites-new2": "mine", f"sites-{third.pk}": "stored",
-    }  # fmt: skip
+        f"sites-{first.pk}": "stored",
+        f"sites-{second.pk}": "mine",
+        "sites-new2": "mine",
+        f"sites-{third.pk}": "stored",
+    }
     assert found[f"sites-{third.pk}"].who == cast.investigator_a.audit_name
     assert client.post(url(subject, SITES), choosing(page)).status_code == 302
     assert levels() == [("T8", "mixed"), ("T9", "blastic"), ("L2", "lytic"), ("L1", "lytic")]

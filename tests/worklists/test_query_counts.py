@@ -17,8 +17,8 @@ COUNTS = {
     ("matrix", "data-manager"): 25,
     ("matrix", "coordinator-bj"): 25,
     ("worklist", "data-manager"): 9,
-    ("worklist", "coordinator-bj"): 29,
-    ("worklist", "assessor-bj"): 26,
+    ("worklist", "coordinator-bj"): 30,
+    ("worklist", "assessor-bj"): 27,
     ("worklist", "statistician"): 8,
     ("queries", "monitor-bj"): 10,
 }
