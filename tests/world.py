@@ -77,17 +77,20 @@ def make_world(arm: str) -> World:
         Membership.objects.update(trained_on=date(2020, 1, 1), delegated_on=date(2020, 1, 1))
     course = Course.objects.get(subject=made.followed)
     with at(NOW):
-        # A question on a form that shows the arm: the last thing written, and in one of two worlds in other words.
-        arm_query = raise_query(
-            cast.data_manager,
-            subject=made.followed,
-            site_id=cast.site_a.pk,
-            spec_code="R.RT",
-            record_id=course.pk,
-            event="RT",
-            item="targets",
-            text=f"Does the CTV fit the arm {arm}?",
-        )
+        # Questions on a form that shows the arm: the last thing written, in other words and number in either world.
+        arm_query, *_more = [
+            raise_query(
+                cast.data_manager,
+                subject=made.followed,
+                site_id=cast.site_a.pk,
+                spec_code="R.RT",
+                record_id=course.pk,
+                event="RT",
+                item="targets",
+                text=f"Does the CTV fit the arm {arm}?",
+            )
+            for _number in range(1 + (arm == "WHOLE"))
+        ]
     return World(
         trial=made,
         people=people,

@@ -98,13 +98,17 @@ def overviews(actor: AnyActor, subjects: Sequence[Subject]) -> list[Overview]:
                 entered[subject_id][spec.code] += 1
     queries: dict[int, Counter[str]] = defaultdict(Counter)
     live = Query.State.OPEN, Query.State.ANSWERED
-    for subject_id, event in (
+    # Even the number of queries on a form that shows the arm depends on what was drawn for it.
+    revealing = {spec.code for spec in all_specs() if spec.reveals_arm}
+    kept_from = {subject.pk for subject in subjects if masked(actor, subject.site_id)}
+    for subject_id, event, code in (
         list_records(actor, Query, "subject.view")
         .filter(subject__in=ids, state__in=live)
         .order_by()
-        .values_list("subject_id", "event")
+        .values_list("subject_id", "event", "spec_code")
     ):
-        queries[subject_id][event] += 1
+        if not (code in revealing and subject_id in kept_from):
+            queries[subject_id][event] += 1
     visits = expected_visits_of(subjects)
     return [
         Overview(

@@ -1,14 +1,16 @@
 """Who gets which answer at which address: the one table, written by hand and never computed from the policy.
 
-HOW TO ADD A ROW. One line: method, URL name, then an answer per column. `GET` and `POST` each need a row; `ANY` is both.
+HOW TO ADD A ROW. One line: method, URL name, an answer per column. `GET` and `POST` each need a row; `ANY` is both.
 The columns are four people of the participant's site (coordinator, investigator, imaging assessor, monitor), four with
 a role for the whole trial (data manager, statistician, custodian, administrator), the same four of another site, one
 without any membership in force (an outsider; one whose role ended yesterday; one whose role begins tomorrow), and one
 who is not logged in. An answer is an HTTP status; `log` is the redirect to the log-in page.
 
-A POST row is a form without any answer: 422 (or 200 where the form is Django's own) says that the person was let in and the form
-was looked at; 403 and 404 say that the right was refused before anybody looked at the form. What an address needs in
-its path stands in PATHS when it is not the participant's code, what a POST must carry to be understood in POSTED.
+A POST row is a form without any answer: 422 (or 200 where the form is Django's own) says that the person was let in
+and the form was looked at; 403 and 404 say that the right was refused before anybody looked at the form. What an
+address needs in its path beside the participant's code stands in PATHS, what a POST must carry to be understood in
+POSTED. A name may have a variant behind a colon.
+
 `AFTER_LOCK` holds the rows that differ once the trial was locked for the first time, which ends the statistician's
 masking (D11); the rest stays.
 """

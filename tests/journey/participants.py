@@ -103,11 +103,12 @@ def make_trial(arm: str = "") -> Trial:
             Membership(user=everyone, role=role, starts=date(2020, 1, 1)).save()
     if arm:
         arms = [arm, *(code for code in ARM_CODES if code != arm)] * 6
-        drawn = do_import(cast.custodian, cast.site_a, [ListedSlot(n, code) for n, code in enumerate(arms, 1)])
+        slots = [ListedSlot(number, code) for number, code in enumerate(arms, 1)]
+        do_seal(cast.custodian, do_import(cast.custodian, cast.site_a, slots))
+        draft = do_import(cast.custodian, cast.site_b, slots)
     else:
-        drawn = do_generate(cast.custodian, cast.site_a, 12)
-    do_seal(cast.custodian, drawn)
-    draft = do_generate(cast.custodian, cast.site_b, 12)
+        do_seal(cast.custodian, do_generate(cast.custodian, cast.site_a, 12))
+        draft = do_generate(cast.custodian, cast.site_b, 12)
 
     followed = factory.screened(everyone, everyone, cast.site_a)
     factory.answer(followed, everyone)
