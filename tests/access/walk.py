@@ -1,5 +1,7 @@
 """Walking every address of the matrix as every person of a world."""
 
+from typing import Any
+
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import get_resolver, reverse
@@ -30,12 +32,16 @@ class Walk:
             if person:
                 client.force_login(world.people[person])
 
-    def address(self, name: str) -> str:
+    def path(self, name: str) -> dict[str, Any]:
+        """What the path of an address takes, as the table says."""
         url_name = name.partition(":")[0]
         path = dict(PATHS.get(name, PATHS.get(url_name, lambda world: {}))(self.world))
         if "code" in self.names[url_name]:
             path.setdefault("code", self.world.trial.followed.code)
-        return reverse(url_name, kwargs=path)
+        return path
+
+    def address(self, name: str) -> str:
+        return reverse(name.partition(":")[0], kwargs=self.path(name))
 
     def ask(self, row: Row, person: str, **headers: str) -> HttpResponseBase:
         """The answer to one person; what the request changed is taken back."""
