@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
+import traceback
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -104,7 +105,7 @@ class Fuzz(Walk):
         self.random = random.Random("spinetrial")
         self.tried: Counter[str] = Counter()
         self.answers: Counter[int] = Counter()
-        self.faults: list[str] = []
+        self.faults: dict[str, list[str]] = defaultdict(list)
 
     def send(self, kind: str, address: str, method: str = "GET", person: str = "everyone", **request: Any) -> Any:
         client = self.clients[person]
@@ -115,13 +116,14 @@ class Fuzz(Walk):
             with taken_back():
                 response = client.generic(method, address, **request)
         except Exception as error:  # the test client raises what a server would answer with 500
-            self.faults.append(f"{type(error).__name__}: {str(error)[:300]} <- {what}")
+            here = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
+            self.faults[kind].append(f"{type(error).__name__}: {str(error)[:300]} at {' '.join(here)} <- {what}")
             return None
         finally:
             client.cookies = cookies
         self.answers[response.status_code] += 1
         if response.status_code not in IN_WORDS:
-            self.faults.append(f"{response.status_code} <- {what}")
+            self.faults[kind].append(f"{response.status_code} <- {what}")
         return response
 
     # --- forms ---
@@ -241,7 +243,8 @@ def fuzz(request, worlds, django_db_blocker):
 def judge(fuzz: Fuzz, kind: str, at_least: int) -> None:
     """No fault, and as many requests as were promised."""
     print(f"{fuzz.tried[kind]} requests of kind {kind}; answers {dict(sorted(fuzz.answers.items()))}")
-    assert not fuzz.faults, f"{len(fuzz.faults)} faults:\n" + "\n".join(dict.fromkeys(fuzz.faults))
+    faults = dict.fromkeys(fuzz.faults[kind])
+    assert not faults, f"{len(faults)} faults:\n" + "\n".join(faults)
     assert fuzz.tried[kind] >= at_least
 
 
@@ -280,4 +283,4 @@ def test_a_planted_server_error_is_found(fuzz, monkeypatch):
     monkeypatch.setattr("followup.views.events.event_title", broken)
     planted = Fuzz(fuzz.world)
     planted.send("path", reverse("reminders"))
-    assert "ValueError: planted" in planted.faults[0]
+    assert "ValueError: planted" in planted.faults["path"][0]
