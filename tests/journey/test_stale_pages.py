@@ -55,9 +55,7 @@ def test_a_bare_word_to_go_on_to_is_an_address_and_no_name_of_a_view(signed_in, 
     assert response.status_code == 302
 
 
-@pytest.mark.parametrize(
-    "target", ["https://elsewhere.example/", "//elsewhere.example", "javascript:alert(1)", "\\\\x"]
-)
+@pytest.mark.parametrize("target", ["https://away.example/", "//away.example", "javascript:alert(1)", "\\\\x"])
 def test_the_site_switch_leads_to_no_other_place(signed_in, target):
     response = signed_in("coordinator_a").post(reverse("choose_site"), {"site": "NK", "next": target})
     assert response.headers["Location"] == "/"
