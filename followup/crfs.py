@@ -39,7 +39,7 @@ VISIT = CrfSpec(
                 Item(
                     "nrs_worst", sdtm="QS.QSSTRESN", unit="0-10", sdv=True, show_when=_DONE, previous=True, widget="nrs"
                 ),
-                Item("nrs_missing", sdtm="QS.QSREASND", show_when=_DONE),
+                Item("nrs_missing", sdtm="QS.QSREASND", sdv=True, show_when=_DONE),
                 Item("nrs_average", sdtm="QS.QSSTRESN", unit="0-10", show_when=_DONE, widget="nrs"),
                 Item("nrs_current", sdtm="QS.QSSTRESN", unit="0-10", show_when=_DONE, widget="nrs"),
                 Item("analgesics", sdtm="CM.CMOCCUR", sdv=True, required=True, show_when=_DONE, previous=True),
@@ -100,6 +100,7 @@ VISIT = CrfSpec(
             VisitAnalgesic,
             ANALGESIC_ITEMS,
             help=ANALGESICS_HELP,
+            sdv=True,
         ),
     ),
     keeping=Keeping.PER_EVENT,
@@ -159,6 +160,7 @@ IMAGING = CrfSpec(
                 Item("density_hu", sdtm="MI.MISTRESN", unit="HU"),
             ),
             help=_("One row per vertebra read. The Genant grade follows from the loss of height."),
+            sdv=True,
         ),
     ),
     keeping=Keeping.PER_EVENT,

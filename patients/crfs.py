@@ -195,6 +195,7 @@ SCREEN_FAILURE = CrfSpec(
             FailedCriterion,
             (Item("criterion", sdtm="IE.IETESTCD"),),
             help=_("For the reason “Does not fulfil the criteria”: each criterion that kept the person out."),
+            sdv=True,
         ),
     ),
     checks=(
@@ -245,13 +246,13 @@ SCREENING = CrfSpec(
                 Item("first_procedure_on", sdv=True),
                 Item("serious_chronic_disease", sdv=True),
                 Item("rt_contraindication", sdv=True),
-                Item("expected_survival_months", unit=_("months")),
+                Item("expected_survival_months", unit=_("months"), sdv=True),
                 Item("active_bleeding", sdv=True),
                 Item("large_vessel_tumour", sdv=True),
                 Item("drug_abuse", sdv=True),
                 Item("mental_disorder", sdv=True),
                 Item("other_serious_disease", sdv=True),
-                Item("confirmed", sdtm="DS.DSDECOD"),
+                Item("confirmed", sdtm="DS.DSDECOD", sdv=True),
             ),
         ),
     ),
@@ -266,6 +267,7 @@ SCREENING = CrfSpec(
                 Item("reason", sdtm="SUPPIE.REASON"),
                 Item("seen"),
             ),
+            sdv=True,
             blank_rows=0,
         ),
     ),
@@ -482,6 +484,7 @@ SITES = CrfSpec(
                 Item("prior_surgery_date", sdtm="PR.PRSTDTC", show_when=ShowWhen("prior_surgery", YES), sdv=True),
             ),
             minimum=1,
+            sdv=True,
         ),
     ),
     checks=(
@@ -642,7 +645,11 @@ PAIN = CrfSpec(
             help=ANALGESICS_HELP,
         ),
     ),
-    rows=(RowGroup("analgesics_taken", _("Analgesics of the last 24 hours"), BaselineAnalgesic, ANALGESIC_ITEMS),),
+    rows=(
+        RowGroup(
+            "analgesics_taken", _("Analgesics of the last 24 hours"), BaselineAnalgesic, ANALGESIC_ITEMS, sdv=True
+        ),
+    ),
     checks=(
         *not_in_future("assessed_on"),
         *analgesic_checks(),

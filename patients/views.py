@@ -28,7 +28,7 @@ from spinetrial.crf import save
 from spinetrial.crf.display import field_text
 from spinetrial.crf.forms import CrfForm, crf_form, form_data
 from spinetrial.crf.registry import get_spec
-from spinetrial.crf.views import form_context, in_site_zone
+from spinetrial.crf.views import ONCE_KEY, answers_url, form_context, in_site_zone
 from spinetrial.protocol import CURRENT
 from spinetrial.protocol.eligibility import BLOCKER_TEXTS, BlockerKind, Finding, Verdict
 from spinetrial.protocol.model import CriterionKind, CriterionType
@@ -258,12 +258,15 @@ def _eligibility_page(
         ),
     ]
     crf["rows"] = []
+    if record is not None:
+        url = answers_url(SCREENING, subject.code, ONCE_KEY)
+        crf["actions"].append({"label": _("Verification and signature"), "url": url, "icon": "sign"})
     crf["has_next"] = False
     crf["change"], crf["reason_optional"] = record is not None, True
     crf["seen"] = [(f"seen_{code}", seen_of(code, found.facts)) for code in answers.codes]
     crf["reason_value"] = request.POST.get("form_reason", "")
     crf["reason_error"] = _("Say why the saved answers change.") if reason_missing else ""
-    crf["messages"] = [*_state(subject, found), *_blockers(found)]
+    crf["messages"] = [*crf["messages"], *_state(subject, found), *_blockers(found)]
     crf["failure_url"] = reverse("crf", args=[subject.code, "P.FAIL", "form"])
     crf["answer_errors"] = [(field.auto_id, field.label, error) for field in answers for error in field.errors]
     return render(request, "patients/eligibility.html", context, status=status)

@@ -421,6 +421,7 @@ COURSE = CrfSpec(
                 "process, 5 right transverse process and lamina, 6 right pedicle. Left is the patient's left. Every "
                 "GTV sector is also in the CTV."
             ),
+            sdv=True,
         ),
         RowGroup(
             "fractions",
@@ -435,6 +436,7 @@ COURSE = CrfSpec(
                 Item("remark"),
             ),
             help=_("One row per fraction. The radiotherapy page records today's fraction with one click."),
+            sdv=True,
         ),
     ),
     checks=CHECKS,

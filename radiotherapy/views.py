@@ -34,7 +34,7 @@ from radiotherapy.targets import proposal
 from spinetrial.access.gate import SignedInRequest, get_record, masked, may, of_subject, requires
 from spinetrial.access.models import TrialState
 from spinetrial.crf import save
-from spinetrial.crf.views import edit_page
+from spinetrial.crf.views import ONCE_KEY, answers_url, edit_page
 from spinetrial.review import trial
 from spinetrial.terminology.sectors import SECTOR_LABELS, SECTORS, ring_closure
 
@@ -173,6 +173,7 @@ def _page(
         "sectors": _sectors(subject, targets) if targets else None,
         "targets": [_target(target, shown) for target in targets],
         "edit_url": reverse("radiotherapy_edit", args=[subject.code]) if _may_enter(request, subject) else "",
+        "answers_url": answers_url(COURSE, subject.code, ONCE_KEY) if course else "",
         "history_url": (
             reverse("record_history", args=[subject.code, COURSE.code, course.pk])
             if course and may(request.user, "audit.view", subject.site_id)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -20,6 +17,7 @@ from spinetrial.access.fields import EncryptedTextField
 from spinetrial.access.gate import SYSTEM, list_records
 from spinetrial.access.models import StudySite, User
 from spinetrial.analysis.data import Column, Kind, Snapshot, Table, Value
+from spinetrial.crf.content import plain
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Item
 from spinetrial.protocol import CURRENT, protocol_hash
@@ -197,22 +195,3 @@ def _column(field: models.Field[Any, Any], item: Item | None = None) -> Column:
 
 def _rows(rows: Iterable[tuple[Any, ...]]) -> tuple[tuple[Value, ...], ...]:
     return tuple(tuple(plain(value) for value in row) for row in rows)
-
-
-def plain(value: Any) -> Value:
-    """A stored value as canonical JSON holds it. Raises TypeError for a type no column has."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    if isinstance(value, dict):
-        return json.dumps(value, sort_keys=True, ensure_ascii=False)
-    raise TypeError(f"{type(value).__name__} has no canonical form")

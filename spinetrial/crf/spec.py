@@ -107,6 +107,7 @@ class RowGroup:
     help: str | Promise = ""
     minimum: int = 0
     blank_rows: int = 1
+    sdv: bool = False  # the rows are compared with the source as a whole
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,15 @@ class CrfSpec:
     def items(self) -> Iterator[Item]:
         for section in self.sections:
             yield from section.items
+
+    def critical(self) -> frozenset[str]:
+        """The plan of source data verification: names of items and keys of row groups a monitor must verify."""
+        return frozenset(item.name for item in self.items() if item.sdv) | {g.key for g in self.rows if g.sdv}
+
+    def shown(self, record: SubjectRecord) -> Iterator[Item]:
+        """The items whose condition the stored answers fulfil."""
+        data = vars(record)
+        return (item for item in self.items() if item.show_when is None or item.show_when.holds(data))
 
     def item(self, name: str) -> Item:
         return next(item for item in self.items() if item.name == name)

@@ -5,4 +5,5 @@ from spinetrial.crf import views
 urlpatterns = [
     path("subjects/<slug:code>/<str:spec_code>/<slug:key>/", views.crf, name="crf"),
     path("subjects/<slug:code>/<str:spec_code>/<slug:key>/edit/", views.crf_edit, name="crf_edit"),
+    path("subjects/<slug:code>/<str:spec_code>/<slug:key>/answers/", views.crf_answers, name="crf_answers"),
 ]

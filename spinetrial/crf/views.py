@@ -31,10 +31,12 @@ from spinetrial.audit.models import AuditEntry
 from spinetrial.crf import save
 from spinetrial.crf.display import display_value
 from spinetrial.crf.forms import CrfForm, SearchInput, crf_form
+from spinetrial.crf.marks import ItemMark, review_marks
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.registry import all_specs, get_spec, specs_for_event
 from spinetrial.crf.spec import CrfSpec, Item, Keeping
-from spinetrial.crf.state import form_state
+from spinetrial.crf.standing import Standing
+from spinetrial.crf.state import State, not_entered
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review import trial
 from spinetrial.review.models import Query
@@ -48,6 +50,11 @@ def crf_url(spec: CrfSpec, subject_code: str, key: str = ONCE_KEY, *, edit: bool
     if spec.page:
         return reverse(spec.page, args=[subject_code])
     return reverse("crf_edit" if edit or key == "new" else "crf", args=[subject_code, spec.code, key])
+
+
+def answers_url(spec: CrfSpec, subject_code: str, key: str) -> str:
+    """Where the saved answers are read one by one, verified and signed, also of a CRF with a page of its own."""
+    return reverse("crf_answers" if spec.page else "crf", args=[subject_code, spec.code, key])
 
 
 def record_url(spec: CrfSpec, record: SubjectRecord, subject_code: str, *, edit: bool = False) -> str:
@@ -104,6 +111,23 @@ def crf(request: SignedInRequest, subject: Any, spec_code: str, key: str) -> Htt
             return redirect(crf_url(spec, subject.code, key, edit=True))
         context = form_context(request, spec, subject, key, None, crf_form(spec, subject, event=key), readonly=True)
         return render(request, "crf/form.html", context)
+    return _answers_page(request, spec, subject, key, record)
+
+
+@requires("crf.view")
+@in_site_zone
+def crf_answers(request: SignedInRequest, subject: Any, spec_code: str, key: str) -> HttpResponse:
+    """The saved answers of any CRF, also of one with a page of its own: to read, verify and sign."""
+    spec = get_spec(spec_code)
+    record = find_record(request, spec, subject, key)
+    if record is None:
+        raise Http404
+    return _answers_page(request, spec, subject, key, record)
+
+
+def _answers_page(
+    request: SignedInRequest, spec: CrfSpec, subject: Any, key: str, record: SubjectRecord
+) -> HttpResponse:
     form = crf_form(spec, subject, record=record)
     return render(request, "crf/form.html", form_context(request, spec, subject, key, record, form, readonly=True))
 
@@ -207,6 +231,8 @@ def form_context(
     event = key if spec.keeping is Keeping.PER_EVENT else spec.event
     here = [subject.code, spec.code, record.pk] if record else []
     queries = _live_queries(spec, subject, record)
+    standing = Standing([subject.pk]) if record else None
+    state = (standing.of_record(spec, record) if standing and record else not_entered(State.EMPTY)).state
     earlier = {} if readonly else _earlier_answers(request, spec, subject, event)
     history = reverse("record_history", args=here) if here and may(request.user, "audit.view", subject.site_id) else ""
     changed = AuditEntry.changed_columns(spec.model._meta.db_table, str(record.pk)) if record and history else set()
@@ -214,6 +240,10 @@ def form_context(
     actions = [{"label": _("Audit trail"), "url": history, "icon": "history"}] if history else []
     if here and may(request.user, "query.raise", subject.site_id):
         actions.append({"label": _("Ask a query"), "url": reverse("query_new", args=here), "icon": "queries"})
+    closed = standing.frozen.holds(subject.pk, event, spec.code, record.pk) if standing and record else False
+    if here and not closed and TrialState.current().state == "open" and may(request.user, "trial.freeze"):
+        actions.append({"label": _("Freeze"), "url": reverse("freeze_form", args=here), "icon": "lock"})
+    marks = review_marks(request, spec, subject, record, form, readonly=readonly)
     sections = [
         {
             "id": f"section-{number}",
@@ -228,6 +258,7 @@ def form_context(
                     earlier=earlier.get(item.name, ""),
                     # a marker only where a value was changed: every marker is one more tab stop
                     history=history if _column(spec.model, item.name) in changed else "",
+                    mark=marks.items.get(item.name),
                 )
                 for item in section.items
             ],
@@ -242,6 +273,8 @@ def form_context(
             "formset": form.formsets[group.key],
             "header": [str(field.label) for field in _shown_fields(form.formsets[group.key].empty_form)],
             "queries": queries.get(group.key, []),
+            "mark": marks.items.get(group.key),
+            "key": group.key,
             "display": [
                 [display_value(row.instance, item.name) for item in group.items]
                 for row in form.formsets[group.key].initial_forms
@@ -249,6 +282,11 @@ def form_context(
         }
         for group in spec.rows
     ]
+    if standing and record:
+        shown_fields: list[dict[str, Any]] = [field for section in sections for field in section["fields"]]  # type: ignore[misc]
+        for each in shown_fields:
+            tally = standing.of_field(spec, record, each["item"].name, answered=bool(each["display"]))
+            each["state"] = tally.state
     return {
         "form": form,
         "crf": {
@@ -257,7 +295,7 @@ def form_context(
             "subject_code": subject.code,
             "event_label": events.event_title(CURRENT, event, _) if event != "ANY" else "",
             "back_url": reverse("subject", args=[subject.code]),
-            "state": form_state(TrialState.current().state, entered=record is not None, queries=len(queries)),
+            "state": state,
             "actions": actions,
             "has_next": spec.keeping is not Keeping.REPEATING,
             "sections": sections,
@@ -265,7 +303,11 @@ def form_context(
             "change": record is not None,
             "reason_value": reason,
             "readonly": readonly,
-            "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record else "",
+            "messages": [{"level": "info", "text": _("Frozen by the data manager: this form cannot be changed.")}]
+            if closed
+            else [],
+            "review": marks,
+            "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record and not closed else "",
         },
     }
 
@@ -286,6 +328,7 @@ def _field(
     queries: list[dict[str, str]],
     earlier: str,
     history: str,
+    mark: ItemMark | None,
 ) -> dict[str, Any]:
     if isinstance(field.field.widget, SearchInput):
         field.field.widget.attrs["data-search-label"] = display_value(record, item.name) if record else ""
@@ -298,6 +341,7 @@ def _field(
         "last_value": earlier,
         "history_url": f"{history}?item={item.name}" if history else "",
         "queries": queries,
+        "mark": mark,
         "show_when": f"{item.show_when.item}={'|'.join(item.show_when.values)}" if item.show_when else "",
     }
 

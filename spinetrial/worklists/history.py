@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.apps import apps
@@ -51,6 +52,8 @@ def in_words(entry: AuditEntry, only: str = "") -> list[dict[str, str]]:
 
 
 def _stored_text(field: Any, value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False) if value else ""
     if field.get_internal_type() == "DateTimeField" and isinstance(value, str):
         return field_text(field, parse_datetime(value))
     return field_text(field, value)
