@@ -28,17 +28,20 @@ from spinetrial.access.gate import (
 )
 from spinetrial.access.models import TrialState
 from spinetrial.audit.models import AuditEntry
-from spinetrial.crf import save
+from spinetrial.crf import checks, save
 from spinetrial.crf.display import display_value
-from spinetrial.crf.forms import CrfForm, SearchInput, crf_form
+from spinetrial.crf.forms import EXPLAIN_PREFIX, CrfForm, SearchInput, crf_form, explanation_name
 from spinetrial.crf.marks import ItemMark, review_marks
+from spinetrial.crf.missing import field_name, missing_text
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.registry import all_specs, get_spec, specs_for_event
-from spinetrial.crf.spec import CrfSpec, Item, Keeping
-from spinetrial.crf.state import form_state
+from spinetrial.crf.spec import CrfSpec, Item, Keeping, Level
+from spinetrial.crf.standing import Standing
+from spinetrial.crf.state import State, not_entered
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review import trial
-from spinetrial.review.models import Query
+from spinetrial.review.explanations import LONGEST, live_explanations
+from spinetrial.review.models import Explanation, Query
 
 #: Key in the URL of a CRF kept once per subject; others use the event (M3), the record's number or "new".
 ONCE_KEY = "form"
@@ -230,6 +233,9 @@ def form_context(
     event = key if spec.keeping is Keeping.PER_EVENT else spec.event
     here = [subject.code, spec.code, record.pk] if record else []
     queries = _live_queries(spec, subject, record)
+    standing = Standing([subject.pk]) if record else None
+    state = (standing.of_record(spec, record) if standing and record else not_entered(State.EMPTY)).state
+    explained = live_explanations(subject, spec.code, record.pk) if record and _explains(spec) else {}
     earlier = {} if readonly else _earlier_answers(request, spec, subject, event)
     history = reverse("record_history", args=here) if here and may(request.user, "audit.view", subject.site_id) else ""
     changed = AuditEntry.changed_columns(spec.model._meta.db_table, str(record.pk)) if record and history else set()
@@ -237,6 +243,9 @@ def form_context(
     actions = [{"label": _("Audit trail"), "url": history, "icon": "history"}] if history else []
     if here and may(request.user, "query.raise", subject.site_id):
         actions.append({"label": _("Ask a query"), "url": reverse("query_new", args=here), "icon": "queries"})
+    closed = standing.frozen.holds(subject.pk, event, spec.code, record.pk) if standing and record else False
+    if here and not closed and TrialState.current().state == "open" and may(request.user, "trial.freeze"):
+        actions.append({"label": _("Freeze"), "url": reverse("freeze_form", args=here), "icon": "lock"})
     marks = review_marks(request, spec, subject, record, form, readonly=readonly)
     sections = [
         {
@@ -249,6 +258,7 @@ def form_context(
                     item,
                     record,
                     queries=queries.get(item.name, []),
+                    explanations=explanations_shown(spec, explained, item.name),
                     earlier=earlier.get(item.name, ""),
                     # a marker only where a value was changed: every marker is one more tab stop
                     history=history if _column(spec.model, item.name) in changed else "",
@@ -269,6 +279,7 @@ def form_context(
             "queries": queries.get(group.key, []),
             "mark": marks.items.get(group.key),
             "key": group.key,
+            "explanations": explanations_shown(spec, explained, group.key),
             "display": [
                 [display_value(row.instance, item.name) for item in group.items]
                 for row in form.formsets[group.key].initial_forms
@@ -276,6 +287,11 @@ def form_context(
         }
         for group in spec.rows
     ]
+    if standing and record:
+        shown_fields: list[dict[str, Any]] = [field for section in sections for field in section["fields"]]  # type: ignore[misc]
+        for each in shown_fields:
+            tally = standing.of_field(spec, record, each["item"].name, answered=bool(each["display"]))
+            each["state"] = tally.state
     return {
         "form": form,
         "crf": {
@@ -284,8 +300,13 @@ def form_context(
             "subject_code": subject.code,
             "event_label": events.event_title(CURRENT, event, _) if event != "ANY" else "",
             "back_url": reverse("subject", args=[subject.code]),
-            "state": form_state(TrialState.current().state, entered=record is not None, queries=len(queries)),
+            "state": state,
             "actions": actions,
+            "messages": [
+                *([{"level": "info", "text": _("Frozen by the data manager: this form cannot be changed.")}] * closed),
+                *([] if readonly else _explanation_inputs(spec, form, explained)),
+                *_notes(spec, record, form),
+            ],
             "has_next": spec.keeping is not Keeping.REPEATING,
             "sections": sections,
             "rows": rows,
@@ -293,7 +314,7 @@ def form_context(
             "reason_value": reason,
             "readonly": readonly,
             "review": marks,
-            "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record else "",
+            "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record and not closed else "",
         },
     }
 
@@ -312,6 +333,7 @@ def _field(
     record: SubjectRecord | None,
     *,
     queries: list[dict[str, str]],
+    explanations: list[dict[str, Any]],
     earlier: str,
     history: str,
     mark: ItemMark | None,
@@ -324,12 +346,91 @@ def _field(
         "unit": item.unit,
         "kind": getattr(field.field.widget, "spinetrial_kind", ""),
         "display": display_value(record, item.name) if record else "",
+        "reason": missing_text(record, item.name) if record else "",
+        "missing": field.form[field_name(item.name)] if item.missing else None,
+        "explanations": explanations,
         "last_value": earlier,
         "history_url": f"{history}?item={item.name}" if history else "",
         "queries": queries,
         "mark": mark,
         "show_when": f"{item.show_when.item}={'|'.join(item.show_when.values)}" if item.show_when else "",
     }
+
+
+def _with_match(text: str, match: str) -> str:
+    """The words of a check, and which of its matches is meant."""
+    return f"{_(text)} ({match})" if match else _(text)
+
+
+def _explains(spec: CrfSpec) -> bool:
+    return any(check.level is Level.EXPLAIN for check in spec.checks)
+
+
+def explanations_shown(
+    spec: CrfSpec, explained: dict[tuple[str, str], Explanation], item: str = ""
+) -> list[dict[str, Any]]:
+    """The explanations in force for `templates/crf/explanations.html`: those at one item, or all of the record."""
+    words = {check.code: str(check.text) for check in spec.checks}
+    return [
+        {
+            "check": _with_match(words.get(code, code), match),
+            "text": row.text,
+            "by": str(row.by) if row.by else "",
+            "at": timezone.localtime(row.at).strftime("%Y-%m-%d %H:%M %Z"),
+        }
+        for (code, match), row in explained.items()
+        if item in ("", row.item)
+    ]
+
+
+def _explanation_inputs(
+    spec: CrfSpec, form: CrfForm, explained: dict[tuple[str, str], Explanation]
+) -> list[dict[str, Any]]:
+    """An input per must-explain check that fails, with what was typed; before any typing, what is in force.
+
+    A form refused for another reason was not checked: what was typed comes back all the same.
+    """
+    asked = {(check.code, match) for check, match, _text in form.explained}
+    if not form.is_bound:
+        asked |= set(explained)
+    found = []
+    for check in spec.checks:
+        if check.level is not Level.EXPLAIN:
+            continue
+        posted = [name for name in form.data if name.startswith(EXPLAIN_PREFIX + check.code)] if form.is_bound else []
+        matches = [match for code, match in asked if code == check.code]
+        matches += [match for name in posted if (match := _match_of(name, check.code)) is not None]
+        for match in sorted(set(matches)):
+            stored = explained.get((check.code, match))
+            typed = form.posted_explanation(check.code, match) if form.is_bound else None
+            found.append(
+                {
+                    "level": "explain",
+                    "text": _with_match(str(check.text), match),
+                    "input_name": explanation_name(check.code, match),
+                    "input_value": typed if typed is not None else stored.text if stored else "",
+                    "limit": LONGEST,
+                }
+            )
+    return found
+
+
+def _match_of(name: str, code: str) -> str | None:
+    """The match an input's name speaks of; None for an input of another check or of no match there can be."""
+    if name == explanation_name(code):
+        return ""
+    start = explanation_name(code, "-")[:-1]
+    match = name.removeprefix(start)
+    return match if name.startswith(start) and 0 < len(match) <= 60 else None
+
+
+def _notes(spec: CrfSpec, record: SubjectRecord | None, form: CrfForm) -> list[dict[str, Any]]:
+    """Notes about the saved form; none beside answers that are not saved."""
+    if record is None or form.is_bound:
+        return []
+    return [
+        {"level": "note", "text": _with_match(str(check.text), match)} for check, match in checks.notes(spec, record)
+    ]
 
 
 def _live_queries(spec: CrfSpec, subject: Any, record: SubjectRecord | None) -> dict[str, list[dict[str, str]]]:
@@ -340,7 +441,11 @@ def _live_queries(spec: CrfSpec, subject: Any, record: SubjectRecord | None) -> 
         )
         for query in live:
             found.setdefault(query.item, []).append(
-                {"text": _(query.text), "url": reverse("query", args=[query.pk]), "state": query.state}
+                {
+                    "text": _with_match(query.text, query.match),
+                    "url": reverse("query", args=[query.pk]),
+                    "state": query.state,
+                }
             )
     return found
 
