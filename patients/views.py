@@ -336,7 +336,7 @@ def _eligibility_page(
     crf["seen"] = [(f"seen_{code}", seen_of(code, found.facts)) for code in answers.codes]
     crf["reason_value"] = request.POST.get("form_reason", "")
     crf["reason_error"] = _("Say why the saved answers change.") if reason_missing else ""
-    crf["messages"] = [*_state(subject, found), *_blockers(found)]
+    crf["messages"] = [*crf["messages"], *_state(subject, found), *_blockers(found)]
     crf["failure_url"] = reverse("crf", args=[subject.code, "P.FAIL", "form"])
     crf["answer_errors"] = [(field.auto_id, field.label, error) for field in answers for error in field.errors]
     return render(request, "patients/eligibility.html", context, status=status)

@@ -67,6 +67,12 @@ class AuditEntry(models.Model):
         return cls.objects.filter(condition)
 
     @classmethod
+    def of_site(cls, site_id: int, subject_ids: Iterable[int]) -> models.QuerySet[AuditEntry]:
+        """Entries of a site and its subjects, which the caller obtained through the gate, oldest first."""
+        here = models.Q(site_id=site_id) | models.Q(subject_id__in=list(subject_ids))
+        return cls.objects.filter(here).order_by("id")
+
+    @classmethod
     def changed_columns(cls, table: str, row_id: str) -> set[str]:
         """Columns of a row that were changed after the first save."""
         changes = cls.objects.filter(table_name=table, row_id=row_id, act="update").values_list("changes", flat=True)

@@ -28,6 +28,11 @@ def field_text(field: models.Field[Any, Any], value: Any) -> str:
     """`value` of a model field in words: code labels, Yes/No, ISO dates."""
     if value is None or value == "":
         return ""
+    if isinstance(value, (list, tuple)):
+        member = getattr(field, "base_field", field)
+        return ", ".join(field_text(member, each) for each in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {each}" for key, each in sorted(value.items()))
     choices = dict(field.flatchoices) if field.choices else {}
     if value in choices:
         return str(choices[value])

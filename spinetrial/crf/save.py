@@ -15,7 +15,7 @@ from spinetrial.audit.acting import acting
 from spinetrial.crf.forms import CrfForm, crf_form, form_data
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.spec import CrfSpec, Keeping, Level
-from spinetrial.review import queries, trial
+from spinetrial.review import freezes, queries, trial
 
 
 class Conflict(Exception):
@@ -38,8 +38,8 @@ def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id:
     """Write a valid form: right, freeze, row version, rows, milestones, queries, in one transaction.
 
     `form` has passed `is_valid()`. Locks the subject row, so that two saves for one subject take turns and the
-    checks below see the newest data. Raises PermissionDenied (no right), trial.EntryClosed (frozen or locked),
-    Conflict (row version), ReasonMissing (change without reason).
+    checks below see the newest data. Raises PermissionDenied (no right), trial.EntryClosed (frozen or locked,
+    in whole or in part), Conflict (row version), ReasonMissing (change without reason).
     """
     spec, record = form.spec, form.instance
     subject: Any = record.subject
@@ -56,6 +56,7 @@ def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id:
     with acting(actor, reason or "first entry", request_id=request_id):
         trial.check_open()
         list_records(actor, type(subject), spec.enter).select_for_update(of=("self",)).get(pk=subject.pk)
+        freezes.check_unfrozen(subject, getattr(record, "event", spec.event), spec.code, record.pk)
         _check_version(form, is_new)
         if form.failed_checks(Level.BLOCK):
             # Passed before the lock, so another form of the subject was saved in between.
@@ -139,6 +140,11 @@ def describe_refusal(error: Exception) -> str:
         )
     if isinstance(error, ReasonMissing):
         return _("This form was saved before. Say why it changes, then save again.")
+    if isinstance(error, freezes.PartFrozen):
+        return _(
+            "The data manager has frozen this form, its visit or the participant. Your answers are below, but were not "
+            "saved. Ask the data manager to lift the freeze if the data have to change."
+        )
     if isinstance(error, trial.EntryClosed):
         return _("The trial is frozen or locked: no form can be changed. Your answers are below, but were not saved.")
     raise error

@@ -35,7 +35,8 @@ from spinetrial.crf.marks import ItemMark, review_marks
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.registry import all_specs, get_spec, specs_for_event
 from spinetrial.crf.spec import CrfSpec, Item, Keeping
-from spinetrial.crf.state import form_state
+from spinetrial.crf.standing import Standing
+from spinetrial.crf.state import State, not_entered
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review import trial
 from spinetrial.review.models import Query
@@ -230,6 +231,8 @@ def form_context(
     event = key if spec.keeping is Keeping.PER_EVENT else spec.event
     here = [subject.code, spec.code, record.pk] if record else []
     queries = _live_queries(spec, subject, record)
+    standing = Standing([subject.pk]) if record else None
+    state = (standing.of_record(spec, record) if standing and record else not_entered(State.EMPTY)).state
     earlier = {} if readonly else _earlier_answers(request, spec, subject, event)
     history = reverse("record_history", args=here) if here and may(request.user, "audit.view", subject.site_id) else ""
     changed = AuditEntry.changed_columns(spec.model._meta.db_table, str(record.pk)) if record and history else set()
@@ -237,6 +240,9 @@ def form_context(
     actions = [{"label": _("Audit trail"), "url": history, "icon": "history"}] if history else []
     if here and may(request.user, "query.raise", subject.site_id):
         actions.append({"label": _("Ask a query"), "url": reverse("query_new", args=here), "icon": "queries"})
+    closed = standing.frozen.holds(subject.pk, event, spec.code, record.pk) if standing and record else False
+    if here and not closed and TrialState.current().state == "open" and may(request.user, "trial.freeze"):
+        actions.append({"label": _("Freeze"), "url": reverse("freeze_form", args=here), "icon": "lock"})
     marks = review_marks(request, spec, subject, record, form, readonly=readonly)
     sections = [
         {
@@ -276,6 +282,11 @@ def form_context(
         }
         for group in spec.rows
     ]
+    if standing and record:
+        shown_fields: list[dict[str, Any]] = [field for section in sections for field in section["fields"]]  # type: ignore[misc]
+        for each in shown_fields:
+            tally = standing.of_field(spec, record, each["item"].name, answered=bool(each["display"]))
+            each["state"] = tally.state
     return {
         "form": form,
         "crf": {
@@ -284,7 +295,7 @@ def form_context(
             "subject_code": subject.code,
             "event_label": events.event_title(CURRENT, event, _) if event != "ANY" else "",
             "back_url": reverse("subject", args=[subject.code]),
-            "state": form_state(TrialState.current().state, entered=record is not None, queries=len(queries)),
+            "state": state,
             "actions": actions,
             "has_next": spec.keeping is not Keeping.REPEATING,
             "sections": sections,
@@ -292,8 +303,11 @@ def form_context(
             "change": record is not None,
             "reason_value": reason,
             "readonly": readonly,
+            "messages": [{"level": "info", "text": _("Frozen by the data manager: this form cannot be changed.")}]
+            if closed
+            else [],
             "review": marks,
-            "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record else "",
+            "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record and not closed else "",
         },
     }
 

@@ -45,13 +45,14 @@ def build_zip(snapshot: Snapshot, origin: Origin, *, reveal: bool) -> bytes:
             name = table.name.lower() if folder == "analysis" else table.name
             files[f"{folder}/csv/{name}.csv"] = write_csv(table)
             files[f"{folder}/spss/{name}.sav"] = write_sav(table, f"{label}: {table.name}", origin.locked_at)
-    files["dictionary.csv"] = write_csv(_dictionary([*seen.tables, *analysis]))
+    files["dictionary.csv"] = write_csv(dictionary([*seen.tables, *analysis]))
     files["README.txt"] = _readme(origin).encode("utf-8-sig")
     files["manifest.json"] = _manifest(seen, origin, files, masked=not reveal)
-    return _zip(files, origin.locked_at)
+    return pack(files, origin.locked_at)
 
 
-def _zip(files: dict[str, bytes], moment: datetime) -> bytes:
+def pack(files: dict[str, bytes], moment: datetime) -> bytes:
+    """A ZIP of the files; the same files and moment give the same bytes."""
     target = io.BytesIO()
     stamp = moment.astimezone(UTC).timetuple()[:6]
     with zipfile.ZipFile(target, "w") as archive:
@@ -65,7 +66,7 @@ def _zip(files: dict[str, bytes], moment: datetime) -> bytes:
     return target.getvalue()
 
 
-def _dictionary(tables: Iterable[Table]) -> Table:
+def dictionary(tables: Iterable[Table]) -> Table:
     """One row per column of every table, with its words in both languages."""
     names = (
         "table", "title", "column", "label", "label_zh", "type", "unit", "codes", "codes_zh", "sdtm",

@@ -42,3 +42,8 @@ def install_guard(*, using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
                     f"{connection.ops.quote_name(model._meta.db_table)} "
                     "FOR EACH STATEMENT EXECUTE FUNCTION review_guard()"
                 )
+        if "access_trialstate" in present:
+            cursor.execute(
+                "CREATE OR REPLACE TRIGGER review_two_people BEFORE UPDATE ON access_trialstate "
+                "FOR EACH ROW EXECUTE FUNCTION review_two_people()"
+            )

@@ -22,6 +22,7 @@ from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import AnyActor, SignedInRequest, list_records, may, of_subject, requires
 from spinetrial.access.models import TrialState
 from spinetrial.access.reauthenticate import confirm_person, second_factor_enrolled
+from spinetrial.analysis.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
 from spinetrial.crf.content import Key, Stored, stored
 from spinetrial.crf.display import answers_in_words, rows_in_words
 from spinetrial.crf.marks import Manifest, manifests
@@ -32,7 +33,6 @@ from spinetrial.protocol import CURRENT, events
 from spinetrial.review import signatures, verification
 from spinetrial.review.models import Query, Signature, SignedRecord
 from spinetrial.review.queries import LIVE
-from spinetrial.worklists.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
 from spinetrial.worklists.queries import describe
 
 _CHOICE = re.compile(r"([A-Z]{1,3}\.[A-Z]{1,12}):([0-9]{1,17}):([0-9a-f]{64})")

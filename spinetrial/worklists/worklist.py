@@ -21,12 +21,12 @@ from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
 from spinetrial.access.models import TrialState
+from spinetrial.analysis.overview import Overview, expected_specs, overviews, visit_specs
 from spinetrial.audit.clock import now
 from spinetrial.crf.spec import Keeping
 from spinetrial.crf.views import ONCE_KEY, crf_url
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review.models import Query
-from spinetrial.worklists.overview import Overview, expected_specs, overviews, visit_specs
 from spinetrial.worklists.queries import describe, visible_queries
 from spinetrial.worklists.signing import awaiting_signature
 from spinetrial.worklists.words import state_word
@@ -95,7 +95,7 @@ def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
     today = subject.site.today()
     full = may(user, "crf.enter", subject.site_id)
     for visit in row.visits:
-        if visit.state.value not in ("in_window", "due", "overdue"):
+        if visit.state.value not in ("in_window", "due", "overdue") or row.frozen.holds(subject.pk, visit.event):
             continue
         title = events.event_title(CURRENT, visit.event, _)
         for spec in visit_specs():
@@ -110,7 +110,7 @@ def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
                     _("Enter"),
                     visit.state.value,
                 )
-    if not full:
+    if not full or row.frozen.holds(subject.pk):
         return
     if row.stage == "screening":
         missing_specs = [

@@ -19,14 +19,13 @@ from radiotherapy.record_fraction import do_record_fraction
 from randomization.allocate import do_randomize
 from randomization.lists import do_generate, do_seal
 from randomization.models import AllocatedArm, RandomizationList
-from spinetrial.access.models import Membership
 from spinetrial.access.policy import Role
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
 from spinetrial.crf.save import enter
 from spinetrial.review.models import Query
 from spinetrial.review.queries import raise_query
-from tests.cast import SETUP, Cast, make_cast
+from tests.cast import SETUP, Cast, join, make_cast
 from tests.patients import factory
 
 RANDOMISED = date(2026, 3, 11)
@@ -97,9 +96,9 @@ def make_trial() -> Trial:
     everyone = cast.investigator_a
     with acting(SETUP, "test"):
         for role in (Role.COORDINATOR, Role.ASSESSOR, Role.MONITOR):
-            Membership(user=everyone, role=role, site=cast.site_a, starts=date(2020, 1, 1)).save()
+            join(everyone, role, cast.site_a)
         for role in (Role.DATA_MANAGER, Role.STATISTICIAN, Role.CUSTODIAN, Role.ADMINISTRATOR):
-            Membership(user=everyone, role=role, starts=date(2020, 1, 1)).save()
+            join(everyone, role)
     do_seal(cast.custodian, do_generate(cast.custodian, cast.site_a, 12))
     draft = do_generate(cast.custodian, cast.site_b, 12)
 
