@@ -167,11 +167,11 @@ def edit_page(
     reason, stranger = data.get("form_reason", "")[:500], opened_by_another(request)
     if not stranger and record is not None and data.get("seen_version") != str(record.row_version):
         clash = conflict.compare(spec, subject, record, data, event)
-        if not clash.differences:  # sent twice, or both typed the same
+        if clash.nothing_new():  # sent twice, or both typed the same
             return _saved(request, spec, subject, key, record, done_url)
-        if not clash.settled() or (clash.changes_something() and not reason.strip()):
+        if clash.differences and (not clash.settled() or (clash.changes_something() and not reason.strip())):
             return conflict.page(request, spec, subject, event, clash, asked="resolve" in data)
-        if not clash.changes_something():
+        if clash.differences and not clash.changes_something():
             drafts.discard(request.user, subject, spec, key)
             messages.success(request, _("The stored answers stand; nothing was changed."))
             return redirect(done_url or _after_save(request, spec, subject, record))

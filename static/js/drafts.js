@@ -134,6 +134,7 @@
         const said = await answer.json().catch(() => ({}));
         if (answer.ok && said.token) {
           useToken(said.token);
+          document.dispatchEvent(new CustomEvent("session-renewed"));
           login.reset();
           fault("");
           dialog.removeEventListener("close", closed);
@@ -163,6 +164,13 @@
     clearTimeout(timer);
     form.dispatchEvent(new CustomEvent("draft:saved")); // nothing is unsaved that is wanted
     if (running) { event.preventDefault(); running.finally(() => event.target.submit()); }
+  });
+
+  // ---- the session ended while nothing was typed (idle.js): stay on the page and ask
+  document.addEventListener("session-ended", async (event) => {
+    if (stopped || leaving) return;
+    event.preventDefault();
+    declined = !await ask();
   });
 
   // ---- Save: the draft first, then the form. Before form.js, which must not think that the form is sent yet.
