@@ -219,10 +219,10 @@ def _answer_text(form: CrfForm, item: Item) -> str:
 
 
 def _text(record: models.Model, item: Item) -> str:
+    if reason := missing_text(record, item.name):
+        return reason
     words = display_value(record, item.name)
-    if words and item.unit:
-        words += f" {item.unit}"
-    return words or missing_text(record, item.name)
+    return f"{words} {item.unit}" if words and item.unit else words
 
 
 def _column(model: Any, name: str) -> str:

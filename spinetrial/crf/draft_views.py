@@ -46,6 +46,7 @@ def draft(request: SignedInRequest, subject: Any, spec_code: str, key: str) -> H
 def draft_discard(request: SignedInRequest, subject: Any, spec_code: str, key: str) -> HttpResponse:
     """Forget the person's draft and show the form as it is stored."""
     spec = get_spec(spec_code)
+    drafts.check_access(request.user, subject, spec)
     find_record(request, spec, subject, key)
     drafts.discard(request.user, subject, spec, key)
     messages.success(request, _("Your draft is discarded; the form is as it was last saved."))
