@@ -159,13 +159,18 @@ def unjudged(form: CrfForm) -> CrfForm:
     """Show what a bound form holds without messages about it."""
     parts: list[Any] = [form, *(row for formset in form.formsets.values() for row in formset.forms)]
     for each in parts:
-        each._errors = ErrorDict()
-        each.cleaned_data = {}
+        unjudged_part(each)
     formsets: list[Any] = list(form.formsets.values())
     for formset in formsets:
         formset._errors = [row.errors for row in formset.forms]
         formset._non_form_errors = ErrorList()
     return form
+
+
+def unjudged_part(form: Any) -> None:
+    """The same for a form that stands alone."""
+    form._errors = ErrorDict()
+    form.cleaned_data = {}
 
 
 def posted_by(form: CrfForm) -> dict[str, list[str]]:

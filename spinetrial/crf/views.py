@@ -229,14 +229,27 @@ def _entry_page(
     context = form_context(request, spec, subject, key, record, form, reason=reason)
     if asked and not reason.strip():
         context["crf"]["reason_error"] = _("Say why the saved answers change.")
+    add_draft(context, request, spec, subject, key, record, draft)
+    return render(request, "crf/form.html", context, status=status)
+
+
+def add_draft(
+    context: dict[str, Any],
+    request: SignedInRequest,
+    spec: CrfSpec,
+    subject: Any,
+    key: str,
+    record: SubjectRecord | None,
+    shown: Draft | None,
+) -> None:
+    """Give the context of an entry page what its script and its banner need. `shown`: the draft on the page."""
     addresses = {
         "url": reverse("draft", args=[subject.code, spec.code, key]),
         "discard_url": reverse("draft_discard", args=[subject.code, spec.code, key]),
     }
     version = record.row_version if record else 0
-    context["draft"] = drafts.page_context(request.user, subject, spec, key, addresses, draft, version)
+    context["draft"] = drafts.page_context(request.user, subject, spec, key, addresses, shown, version)
     context["crf"]["saved_label"] = context["draft"]["label"]
-    return render(request, "crf/form.html", context, status=status)
 
 
 def _saved(

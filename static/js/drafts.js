@@ -30,8 +30,8 @@
   };
   const answers = () => { const data = content(); data.delete("csrfmiddlewaretoken"); return data.toString(); };
   const token = () => form.elements.csrfmiddlewaretoken.value;
-  // After a refused save the page holds answers that nobody knows to be kept.
-  let kept = document.querySelector("[data-error-summary]") ? "" : answers();
+  // The page that answers a post holds answers of which nobody knows whether they are kept.
+  let kept = "posted" in form.dataset ? "" : answers();
   let running = null, timer = 0, firstChange = 0, stopped = false, leaving = false, declined = false;
 
   const send = (keepalive) => {
