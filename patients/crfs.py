@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import cast
 
@@ -565,9 +566,21 @@ def _kps_against_ecog(values: Values) -> bool:
 LIKELY_VITALS = {"temperature": (34, 41), "pulse": (40, 150), "systolic_mmhg": (80, 220), "diastolic_mmhg": (40, 130)}
 
 
-def _vitals_unlikely(values: Values) -> bool:
-    found = ((getattr(values.record, name), limits) for name, limits in LIKELY_VITALS.items())
-    return any(value is not None and not low <= value <= high for value, (low, high) in found)
+def _vitals_unlikely() -> tuple[EditCheck, ...]:
+    """Must-explain checks, one per vital sign, so that the message is where the number is."""
+
+    def check(name: str, low: int, high: int) -> Callable[[Values], bool]:
+        def fails(values: Values) -> bool:
+            value = getattr(values.record, name)
+            return value is not None and not low <= value <= high
+
+        return fails
+
+    text = _("This is far from what is usual. Is it right, and why?")
+    return tuple(
+        EditCheck(f"{name}_unlikely", (name,), text, check(name, *limits), Level.EXPLAIN)
+        for name, limits in LIKELY_VITALS.items()
+    )
 
 
 #: Body mass index in kg/m2 outside which weight or height is more likely to be a slip.
@@ -644,13 +657,7 @@ STATUS = CrfSpec(
             _("The Karnofsky value does not fit the ECOG status. Are both right?"),
             _kps_against_ecog,
         ),
-        EditCheck(
-            "vitals_unlikely",
-            ("temperature", "pulse", "systolic_mmhg", "diastolic_mmhg"),
-            _("A vital sign is far from what is usual: temperature, pulse or blood pressure."),
-            _vitals_unlikely,
-            Level.EXPLAIN,
-        ),
+        *_vitals_unlikely(),
         EditCheck(
             "weight_against_height",
             ("weight_kg",),

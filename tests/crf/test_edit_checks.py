@@ -34,7 +34,7 @@ from tests.patients.factory import ROWS, VALUES
 
 TODAY = date(2026, 3, 2)
 STATUS_VALUES = {**VALUES["P.STATUS"], "assessed_on": date(2025, 8, 20)}
-CHECK = "vitals_unlikely"
+CHECK = "pulse_unlikely"
 FAST = {**STATUS_VALUES, "pulse": 170}
 WHY = "atrial fibrillation, seen by the cardiologist"
 
@@ -93,7 +93,7 @@ def test_a_failed_must_explain_check_without_a_text_comes_back_and_saves_nothing
     assert answer.status_code == 422
     assert not Status.objects.exists()
     assert not Explanation.objects.exists()
-    assert "A vital sign is far from what is usual" in page
+    assert "This is far from what is usual." in page
     assert f'name="{explanation_name(CHECK)}"' in page
     assert answer.context["form"]["weight_kg"].value() == "71.5"
 
@@ -111,7 +111,7 @@ def test_a_failed_must_explain_check_is_saved_with_its_reason(client, cast, subj
     explanation = stored(Explanation)
     record = stored(Status)
     assert (explanation.spec_code, explanation.record_id, explanation.check_code) == ("P.STATUS", record.pk, CHECK)
-    assert (explanation.item, explanation.text, explanation.by) == ("temperature", WHY, cast.coordinator_a)
+    assert (explanation.item, explanation.text, explanation.by) == ("pulse", WHY, cast.coordinator_a)
     assert explanation.at == noon(TODAY)
     assert queries(subject) == []
     entry = AuditEntry.objects.get(table_name=Explanation._meta.db_table)
@@ -125,7 +125,7 @@ def test_the_explanation_is_shown_at_the_field_and_prefilled_on_the_next_edit(cl
     seen = client.get(url(subject, STATUS, edit=False))
     assert WHY in seen.content.decode()
     [field] = [f for s in seen.context["crf"]["sections"] for f in s["fields"] if f["explanations"]]
-    assert field["item"].name == "temperature"
+    assert field["item"].name == "pulse"
     assert field["explanations"][0]["by"] == str(cast.coordinator_a)
     client.force_login(cast.coordinator_a)
     form = client.get(url(subject, STATUS))
@@ -167,7 +167,7 @@ def test_saving_the_same_answers_and_the_same_explanation_changes_nothing(cast, 
 def test_imports_and_the_simulation_give_explanations_too_and_are_refused_without(cast, subject):
     with pytest.raises(EntryRefused) as refusal:
         enter(STATUS, subject, cast.coordinator_a, FAST)
-    assert "temperature" in refusal.value.errors
+    assert "pulse" in refusal.value.errors
     with pytest.raises(EntryRefused):
         enter(STATUS, subject, cast.coordinator_a, FAST, explanations={"another_check": WHY})
     assert enter(STATUS, subject, cast.coordinator_a, FAST, explanations={CHECK: WHY}).pk
