@@ -34,6 +34,8 @@ POLICY: dict[str, frozenset[Role]] = {
     "subject.screen": _ENTRY,
     "contacts.view": _ENTRY,
     "contacts.enter": _ENTRY,
+    "contacts.purge": frozenset({Role.INVESTIGATOR}),
+    "person.export": _ENTRY,
     "crf.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "crf.enter": _ENTRY,
     "imaging.enter": _ENTRY | {Role.ASSESSOR},

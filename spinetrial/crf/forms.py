@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 from django.forms.models import BaseModelFormSet, ModelFormMetaclass, modelform_factory, modelformset_factory
 from django.utils.text import format_lazy
@@ -22,6 +23,24 @@ from spinetrial.review.explanations import LONGEST, live_explanations
 
 #: A free text longer than this is a pasted document, not an answer.
 TEXT_LIMIT = 4000
+
+#: Control characters but tab and line ends: no keyboard types them, and files made of them are unreadable elsewhere.
+#: (NUL is refused by Django already.)
+no_control_characters = RegexValidator(
+    r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]",
+    _("This text holds an invisible control character. Type it again, or paste it as plain text."),
+    inverse_match=True,
+)
+
+
+class FiniteDecimalField(forms.DecimalField):
+    """A number. Django's own field reads NaN too, and `has_changed` breaks down when it compares a signalling one."""
+
+    def to_python(self, value: Any) -> Any:
+        number = super().to_python(value)
+        if number is not None and not number.is_finite():
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return number
 
 
 class NrsSelect(forms.RadioSelect):
@@ -43,6 +62,8 @@ def _formfield(item_of: Mapping[str, Item], *, in_grid: bool = False) -> Any:
             kwargs["widget"] = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
         elif isinstance(db_field, models.DateField):
             kwargs["widget"] = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        elif isinstance(db_field, models.DecimalField):
+            kwargs["form_class"] = FiniteDecimalField
         elif isinstance(db_field, models.TextField):
             kwargs["widget"] = forms.Textarea(attrs={"rows": 3})
             if db_field.max_length is None and not db_field.choices:
@@ -60,6 +81,8 @@ def _formfield(item_of: Mapping[str, Item], *, in_grid: bool = False) -> Any:
         formfield = db_field.formfield(**kwargs)
         if formfield is None:
             return None
+        if isinstance(formfield, forms.CharField):
+            formfield.validators.append(no_control_characters)
         formfield.short = item.short if item else ""  # type: ignore[attr-defined]
         if item and item.widget == "select":
             return formfield

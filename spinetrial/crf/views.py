@@ -11,7 +11,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, models
 from django.forms import BoundField
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -28,12 +28,12 @@ from spinetrial.access.gate import (
 )
 from spinetrial.access.models import TrialState
 from spinetrial.audit.models import AuditEntry
-from spinetrial.crf import checks, save
+from spinetrial.crf import checks, conflict, drafts, save
 from spinetrial.crf.display import display_value
 from spinetrial.crf.forms import EXPLAIN_PREFIX, CrfForm, SearchInput, crf_form, explanation_name
 from spinetrial.crf.marks import ItemMark, review_marks
 from spinetrial.crf.missing import field_name, missing_text
-from spinetrial.crf.models import SubjectRecord
+from spinetrial.crf.models import Draft, SubjectRecord
 from spinetrial.crf.registry import all_specs, get_spec, specs_for_event
 from spinetrial.crf.spec import CrfSpec, Item, Keeping, Level
 from spinetrial.crf.standing import Standing
@@ -156,40 +156,95 @@ def edit_page(
     record = find_record(request, spec, subject, key)
     event = key if spec.keeping is Keeping.PER_EVENT else ""
     if request.method != "POST":
-        form = crf_form(spec, subject, record=record, event=event)
-        return render(request, "crf/form.html", form_context(request, spec, subject, key, record, form))
+        draft = drafts.find(request.user, subject, spec, key)
+        if draft is None:
+            return _entry_page(request, spec, subject, key, record, crf_form(spec, subject, record=record, event=event))
+        form = drafts.restore(draft, spec, subject, record, event)
+        return _entry_page(
+            request, spec, subject, key, record, form, reason=form.data.get("form_reason", ""), draft=draft
+        )
+    data: QueryDict = request.POST
+    reason, stranger = data.get("form_reason", "")[:500], opened_by_another(request)
+    if not stranger and record is not None and data.get("seen_version") != str(record.row_version):
+        clash = conflict.compare(spec, subject, record, data, event)
+        if not clash.differences:  # sent twice, or both typed the same
+            return _saved(request, spec, subject, key, record, done_url)
+        if not clash.settled() or (clash.changes_something() and not reason.strip()):
+            return conflict.page(request, spec, subject, event, clash, asked="resolve" in data)
+        if not clash.changes_something():
+            drafts.discard(request.user, subject, spec, key)
+            messages.success(request, _("The stored answers stand; nothing was changed."))
+            return redirect(done_url or _after_save(request, spec, subject, record))
+        data = clash.merged()
     existed = record is not None
-    form = crf_form(spec, subject, record=record, event=event, data=request.POST)
-    reason = request.POST.get("form_reason", "")[:500]
+    form = crf_form(spec, subject, record=record, event=event, data=data)
+    if stranger:
+        form.add_error(None, stranger)
     if form.is_valid():
         try:
             saved = save.save_record(form, request.user, reason, request_id=request.request_id)  # type: ignore[attr-defined]
         except save.ReasonMissing:
             pass  # said at the reason itself, below
         except (save.Conflict, trial.EntryClosed) as refusal:
+            fresh = find_record(request, spec, subject, key) if isinstance(refusal, save.Conflict) else None
+            if fresh is not None and data.get("seen_version") != str(fresh.row_version):
+                clash = conflict.compare(spec, subject, fresh, request.POST, event)
+                return conflict.page(request, spec, subject, event, clash)
             form.add_error(None, save.describe_refusal(refusal))
-            if isinstance(refusal, save.Conflict):
-                form.data = request.POST.copy()
-                form.data["seen_version"] = _stored_version(spec, subject, key)
         except IntegrityError as error:
             form.add_error(None, _constraint_message(spec, error))
         else:
-            messages.success(request, _("Saved: %(title)s.") % {"title": _(str(spec.title))})
-            return redirect(done_url or _after_save(request, spec, subject, saved))
+            return _saved(request, spec, subject, key, saved, done_url)
     # The instance now carries the posted values; whether it is stored is known from before.
-    context = form_context(request, spec, subject, key, record if existed else None, form, reason=reason)
-    if existed and not reason.strip():
+    return _entry_page(
+        request, spec, subject, key, record if existed else None, form, reason=reason, asked=existed, status=422
+    )
+
+
+def opened_by_another(request: SignedInRequest) -> str:
+    """A message when the page was opened by another person, who was logged in in this browser before; else empty."""
+    name = request.POST.get("opened_by", request.user.username)
+    if name == request.user.username:
+        return ""
+    return _(
+        "This page was opened by %(other)s, and %(person)s is logged in now. Nothing was saved. If the answers are "
+        "yours, save again."
+    ) % {"other": name[:60], "person": request.user.username}
+
+
+def _entry_page(
+    request: SignedInRequest,
+    spec: CrfSpec,
+    subject: Any,
+    key: str,
+    record: SubjectRecord | None,
+    form: CrfForm,
+    *,
+    reason: str = "",
+    draft: Draft | None = None,
+    asked: bool = False,
+    status: int = 200,
+) -> HttpResponse:
+    """The form to fill in. `draft`: the one it shows; `asked`: a change was to be saved, which needs a reason."""
+    context = form_context(request, spec, subject, key, record, form, reason=reason)
+    if asked and not reason.strip():
         context["crf"]["reason_error"] = _("Say why the saved answers change.")
-    return render(request, "crf/form.html", context, status=422)
+    addresses = {
+        "url": reverse("draft", args=[subject.code, spec.code, key]),
+        "discard_url": reverse("draft_discard", args=[subject.code, spec.code, key]),
+    }
+    version = record.row_version if record else 0
+    context["draft"] = drafts.page_context(request.user, subject, spec, key, addresses, draft, version)
+    context["crf"]["saved_label"] = context["draft"]["label"]
+    return render(request, "crf/form.html", context, status=status)
 
 
-def _stored_version(spec: CrfSpec, subject: Any, key: str) -> str:
-    rows = of_subject(subject, spec.model)
-    if spec.keeping is Keeping.PER_EVENT:
-        rows = rows.filter(**{"event": key})
-    elif spec.keeping is Keeping.REPEATING:
-        rows = rows.filter(pk=key)
-    return str(rows.values_list("row_version", flat=True).first() or 0)
+def _saved(
+    request: SignedInRequest, spec: CrfSpec, subject: Any, key: str, record: SubjectRecord, done_url: str
+) -> HttpResponse:
+    drafts.discard(request.user, subject, spec, key)
+    messages.success(request, _("Saved: %(title)s.") % {"title": _(str(spec.title))})
+    return redirect(done_url or _after_save(request, spec, subject, record))
 
 
 def _constraint_message(spec: CrfSpec, error: IntegrityError) -> str:

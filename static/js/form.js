@@ -52,6 +52,8 @@
   form.addEventListener("input", touch);
   form.addEventListener("change", () => { touch(); showHide(); });
   form.addEventListener("rows:changed", () => { touch(); showHide(); });
+  // What is kept as a draft is not lost with the page (drafts.js).
+  form.addEventListener("draft:saved", () => { dirty = false; if (marker) marker.hidden = true; });
   window.addEventListener("beforeunload", (event) => { if (dirty && !sending) event.preventDefault(); });
   if (document.querySelector("[data-error-summary]")) touch();
 
