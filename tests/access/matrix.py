@@ -144,6 +144,22 @@ GET  query                 200 200 403 200  200 403 403 403  404 404 403 404  40
 POST query                 422 422 403 403  403 403 403 403  404 404 403 404  403   log
 POST query:close           403 403 403 422  422 403 403 403  404 404 403 404  403   log
 
+# --- verification and signature ---
+ANY  crf_answers           200 200 200 200  200 200 403 403  404 404 404 404  403   log
+ANY  crf_answers:arm       200 200 403 200  200 403 403 403  404 404 404 404  403   log
+GET  sdv                   200 200 403 200  200 403 403 403  200 200 403 200  403   log
+POST sdv                   405 405 403 405  405 403 403 403  405 405 403 405  403   log
+GET  verify                403 403 403 405  403 403 403 403  403 403 403 405  403   log
+POST verify                403 403 403 302  403 403 403 403  403 403 403 404  403   log
+GET  unverify              403 403 403 200  403 403 403 403  403 403 403 404  403   log
+POST unverify              403 403 403 422  403 403 403 403  403 403 403 404  403   log
+GET  signing               403 200 403 403  403 403 403 403  403 200 403 403  403   log
+POST signing               403 405 403 403  403 403 403 403  403 405 403 403  403   log
+GET  sign                  403 200 403 403  403 403 403 403  403 404 403 403  403   log
+POST sign                  403 422 403 403  403 403 403 403  403 404 403 403  403   log
+GET  signatures            200 200 200 200  200 200 403 403  404 404 404 404  403   log
+POST signatures            405 405 405 405  405 405 403 403  405 405 405 405  403   log
+
 # --- the whole trial ---
 GET  trial                 403 403 403 403  200 200 403 403  403 403 403 403  403   log
 POST trial                 403 403 403 403  405 405 403 403  403 403 403 403  403   log
@@ -176,6 +192,7 @@ ANY  allocation_slip       200 200 403 200  200 200 403 403  404 404 403 404  40
 ANY  radiotherapy          200 200 403 200  200 200 403 403  404 404 404 404  403   log
 ANY  record_history        200 200 403 200  200 403 403 403  404 404 403 404  403   log
 POST list_open             403 403 403 403  403 403 200 403  403 403 403 403  403   log
+ANY  crf_answers:arm       200 200 403 200  200 200 403 403  404 404 404 404  403   log
 """
 
 #: What each address needs in its path beside `code`, the participant's; by URL name, or name:variant.
@@ -189,6 +206,10 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "reminder_stop": lambda w: {"pk": w.reminder.pk},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
+    "crf_answers": lambda w: {"spec_code": "P.SCREEN", "key": "form"},
+    "crf_answers:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
+    "verify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
+    "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "item": w.query.item},
     "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf_edit:imaging": lambda w: {"spec_code": "F.IMAGING", "key": "W2"},
     "record_history": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
