@@ -82,6 +82,7 @@ def limited(name: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[.
                 return too_many(request, name)
             return view(request, *args, **kwargs)
 
+        counted.limit = name  # type: ignore[attr-defined]
         return counted
 
     return decorate
