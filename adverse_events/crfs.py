@@ -66,8 +66,8 @@ ADVERSE_EVENT = CrfSpec(
                 Item("sae_congenital", sdtm="AE.AESCONG", sdv=True),
                 Item("sae_important", sdtm="AE.AESMIE", sdv=True),
                 Item("aware_at", sdtm="SUPPAE.AEAWARE", sdv=True),
-                Item("unexpected", sdtm="SUPPAE.AEUNEXP"),
-                Item("reported_at", sdtm="SUPPAE.AEREPORT"),
+                Item("unexpected", sdtm="SUPPAE.AEUNEXP", sdv=True),
+                Item("reported_at", sdtm="SUPPAE.AEREPORT", sdv=True),
                 Item("remarks", sdtm="CO.COVAL"),
             ),
             help=_(

@@ -18,7 +18,7 @@ from spinetrial.access.models import User
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import now
 from spinetrial.protocol import CURRENT, protocol_hash
-from spinetrial.review import trial
+from spinetrial.review import freezes, trial
 
 
 class NotReady(Exception):
@@ -94,6 +94,7 @@ def do_randomize(actor: User, subject: Subject, *, request_id: str = "") -> Rand
         if existing is not None:
             return Randomized(existing, created=False)
         trial.check_open()
+        freezes.check_unfrozen(locked)
         blockers = [each for each in conditions(locked) if not each.met]
         if blockers:
             raise NotReady(blockers)

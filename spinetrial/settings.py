@@ -19,6 +19,9 @@ SECRET_KEY = env.secret("SECRET_KEY")
 # Fernet keys of the encrypted personal data; the first encrypts, the others still decrypt after a key change.
 FIELD_KEYS = [key.strip() for key in env.secret("FIELD_KEYS").split(",") if key.strip()]
 
+# Signs the anchors of the audit trail; keep a copy of the anchors and of the .pub file away from this machine.
+AUDIT_ANCHOR_KEY_FILE = env.text("AUDIT_ANCHOR_KEY_FILE", str(DATA_DIR / "anchor_key.pem"))
+
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 SITE_URL = env.text("SITE_URL", "").rstrip("/")
@@ -246,10 +249,13 @@ CELERY_ENABLE_UTC = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 10 * 60
-# Both jobs ask "what is due now" and are idempotent, so a late or doubled tick does no harm.
+# All jobs ask "what is due now" and are idempotent, so a late or doubled tick does no harm.
 CELERY_BEAT_SCHEDULE = {
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": 60 * 60},
     "resend": {"task": "followup.tasks.send_due", "schedule": 5 * 60},
+    "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},
+    "tell signers": {"task": "spinetrial.crf.tasks.tell_signers", "schedule": 5 * 60},
+    "forget old drafts": {"task": "spinetrial.crf.tasks.forget_old_drafts", "schedule": 24 * 60 * 60},
 }
 # `@shared_task` binds to the application that exists at first use, and a check counts once it is imported.
 # Loading both here covers web, commands and tests, and keeps them out of `spinetrial/__init__.py`,

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from django.template.loader import get_template, render_to_string
 
+from spinetrial.crf.state import State
 from spinetrial.protocol.schedule import VISIT_STATE_LABELS, VisitState
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-FORM_STATES = ("empty", "partial", "complete", "has_query", "frozen", "locked", "verified", "signed")
+FORM_STATES = tuple(state.value for state in State)
 SYMBOLS = set(re.findall(r'<symbol id="([\w-]+)"', (ROOT / "static/img/icons.svg").read_text()))
 
 _INLINE = re.compile(r"""<style\b|<script\b(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+\s*=\s*["']|javascript:""", re.IGNORECASE)
@@ -58,7 +59,7 @@ def test_every_icon_named_in_a_template_is_in_the_sprite(path):
     assert used - {"s-"} <= SYMBOLS
 
 
-@pytest.mark.parametrize("state", [*(state.value for state in VisitState), *FORM_STATES])
+@pytest.mark.parametrize("state", sorted({*(state.value for state in VisitState), *FORM_STATES}))
 def test_every_state_has_a_glyph_a_tone_and_a_word(state):
     assert f"s-{state}" in SYMBOLS
     assert f".s-{state}" in (ROOT / "static/css/spinetrial.css").read_text()

@@ -34,6 +34,8 @@ POLICY: dict[str, frozenset[Role]] = {
     "subject.screen": _ENTRY,
     "contacts.view": _ENTRY,
     "contacts.enter": _ENTRY,
+    "contacts.purge": frozenset({Role.INVESTIGATOR}),
+    "person.export": _ENTRY,
     "crf.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "crf.enter": _ENTRY,
     "imaging.enter": _ENTRY | {Role.ASSESSOR},
@@ -49,7 +51,14 @@ POLICY: dict[str, frozenset[Role]] = {
     "query.raise": _REVIEW,
     "query.close": _REVIEW,
     "audit.view": _ENTRY | _REVIEW,
+    "audit.system": frozenset({Role.ADMINISTRATOR}),
+    "audit.list": _ENTRY | _REVIEW | {Role.ADMINISTRATOR},
+    "signoff.view": _REVIEW | {Role.INVESTIGATOR, Role.STATISTICIAN},
+    "sdv.view": _ENTRY | _REVIEW,
+    "sdv.verify": frozenset({Role.MONITOR}),
+    "sign": frozenset({Role.INVESTIGATOR}),
     # output
+    "casebook": _ENTRY,  # the site's own copy of its data
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
     "trial.view": frozenset({Role.DATA_MANAGER, Role.STATISTICIAN}),

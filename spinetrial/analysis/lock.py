@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from spinetrial import __version__
@@ -13,6 +14,7 @@ from spinetrial.analysis.models import DataVersion
 from spinetrial.analysis.snapshot import take_snapshot
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import now
+from spinetrial.crf.signers import tell_signers_of_unlock
 from spinetrial.review import trial
 
 
@@ -23,6 +25,19 @@ class ReasonMissing(Exception):
 def versions(actor: AnyActor) -> QuerySet[DataVersion]:
     """The data versions `actor` may see, newest first, without their content."""
     return list_records(actor, DataVersion, "trial.view").select_related("created_by").defer("content")
+
+
+def do_unlock_trial(actor: User, reason: str) -> None:
+    """Lift the lock and, once that is committed, tell the signers. The next lock is a new version.
+
+    Raises PermissionDenied, trial.WrongState, trial.SamePerson.
+    """
+    trial.do_unlock(actor, reason)
+    transaction.on_commit(_tell, robust=True)
+
+
+def _tell() -> None:
+    tell_signers_of_unlock()
 
 
 def do_lock_trial(actor: User, reason: str, *, request_id: str = "") -> DataVersion:

@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from followup.visits import expected_visits_of
+from adverse_events.models import AdverseEvent, Outcome
 from patients.models import Milestones, Subject
 from spinetrial.access.gate import AnyActor, list_records, masked, may
+from spinetrial.analysis.overview import Overview, overviews, visit_specs
+from spinetrial.crf.models import Draft
 from spinetrial.crf.registry import all_specs, get_spec
+from spinetrial.crf.reviewing import SdvForm, sdv_of
 from spinetrial.crf.spec import CrfSpec, Keeping
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review.models import Query
 from spinetrial.review.queries import LIVE
+from spinetrial.review.signatures import signature_state
+from spinetrial.terminology import ctcae
 
 
 class BlockerKind(StrEnum):
     QUERY = "query"
+    ANSWERED = "answered"
+    UNSIGNED = "unsigned"
+    UNVERIFIED = "unverified"
+    CODING = "coding"
+    SERIOUS = "serious"
     VISIT = "visit"
     FORM = "form"
     SCREENING = "screening"
+    DRAFT = "draft"
 
 
+#: In the order of the page.
 BLOCKER_LABELS = {
     BlockerKind.QUERY: gettext_lazy("Open queries"),
+    BlockerKind.ANSWERED: gettext_lazy("Answered queries, not closed"),
+    BlockerKind.UNSIGNED: gettext_lazy("Forms without a valid signature"),
+    BlockerKind.UNVERIFIED: gettext_lazy("Critical items not verified"),
+    BlockerKind.CODING: gettext_lazy("Adverse events without a term of their own"),
+    BlockerKind.SERIOUS: gettext_lazy("Serious events not reconciled"),
     BlockerKind.VISIT: gettext_lazy("Visits due without a form"),
     BlockerKind.FORM: gettext_lazy("Forms not entered"),
     BlockerKind.SCREENING: gettext_lazy("Screening not finished"),
+    BlockerKind.DRAFT: gettext_lazy("Drafts not saved as a form"),
 }
 
 
@@ -40,79 +59,152 @@ class Blocker:
     """One open point of one participant; `url` leads to where it is settled."""
 
     kind: BlockerKind
+    site: str
     subject: str
     what: str
     url: str
 
 
-def readiness(actor: AnyActor) -> list[Blocker]:
-    """Open points at the sites of `actor`. The number of queries does not grow with the participants."""
-    subjects = list(list_records(actor, Subject, "subject.view").select_related("site").order_by("code"))
-    return [*_queries(actor), *_visits(actor, subjects), *_forms(actor, subjects)]
+def readiness(actor: AnyActor, rows: Sequence[Overview] | None = None) -> list[Blocker]:
+    """Open points at the sites of `actor`, by kind and participant. The number of queries does not grow with them.
+
+    `rows`: the overviews of all participants `actor` may see, where they are at hand.
+    """
+    if rows is None:
+        rows = all_overviews(actor)
+    subjects = {row.subject.pk: row.subject for row in rows}
+    found = [
+        *_queries(actor, subjects),
+        *_unsigned(rows),
+        *_unverified(actor, subjects),
+        *_adverse_events(actor, subjects),
+        *_missing(rows, actor),
+        *_drafts(actor, subjects),
+    ]
+    order = {kind: place for place, kind in enumerate(BLOCKER_LABELS)}
+    return sorted(found, key=lambda each: (order[each.kind], each.subject))
+
+
+def all_overviews(actor: AnyActor) -> list[Overview]:
+    """The overview of every participant `actor` may see, by code."""
+    return overviews(actor, list(list_records(actor, Subject, "subject.view").select_related("site").order_by("code")))
 
 
 def _visible(actor: AnyActor, spec: CrfSpec) -> bool:
     return not (spec.reveals_arm and masked(actor))
 
 
-def _address(spec: CrfSpec, subject: str, key: str) -> str:
-    return reverse(spec.page, args=[subject]) if spec.page else reverse("crf", args=[subject, spec.code, key])
+def _address(spec: CrfSpec, subject: str, record_id: int | None, event: str) -> str:
+    if spec.page:
+        return reverse(spec.page, args=[subject])
+    if spec.keeping is Keeping.ONCE:
+        key = "form"
+    elif spec.keeping is Keeping.PER_EVENT:
+        key = event
+    else:
+        key = str(record_id or "new")
+    return reverse("crf", args=[subject, spec.code, key])
 
 
-def _queries(actor: AnyActor) -> Iterator[Blocker]:
-    rows = list_records(actor, Query, "crf.view").filter(state__in=LIVE).order_by("subject__code", "pk")
-    for pk, subject, code, event, state in rows.values_list("pk", "subject__code", "spec_code", "event", "state"):
-        spec = get_spec(code)
-        if not _visible(actor, spec):
-            continue
-        where = events.event_title(CURRENT, event, _)
-        what = f"{_(str(spec.title))}, {where}" if events.is_follow_up(CURRENT, event) else _(str(spec.title))
-        url = reverse("query", args=[pk]) if may(actor, "query.view") else reverse("subject", args=[subject])
-        yield Blocker(BlockerKind.QUERY, subject, f"{what}: {Query.State(state).label}", url)
+def _name(spec: CrfSpec, event: str) -> str:
+    """The form's title, with the visit of one that is filled in at each."""
+    title = _(str(spec.title))
+    return f"{title}, {events.event_title(CURRENT, event, _)}" if spec.keeping is Keeping.PER_EVENT else title
 
 
-def _visits(actor: AnyActor, subjects: list[Subject]) -> Iterator[Blocker]:
-    """Due visits without a form, and visits that took place without their other forms."""
-    per_visit = [spec for spec in all_specs() if spec.keeping is Keeping.PER_EVENT and _visible(actor, spec)]
-    entered = {
-        spec.code: set(
-            list_records(actor, spec.model, "crf.view").order_by().values_list("subject_id", "event")  # type: ignore[misc]
-        )
-        for spec in per_visit
-    }
-    planned = expected_visits_of(subjects)
-    for subject in subjects:
-        for visit in planned[subject.pk]:
+def _queries(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
+    rows = list_records(actor, Query, "crf.view").filter(subject__in=subjects, state__in=LIVE).order_by("pk")
+    for pk, subject_id, code, event, item, state in rows.values_list(
+        "pk", "subject_id", "spec_code", "event", "item", "state"
+    ):
+        spec, subject = get_spec(code), subjects[subject_id]
+        if _visible(actor, spec):
+            url = reverse("query", args=[pk]) if may(actor, "query.view") else reverse("subject", args=[subject.code])
+            kind = BlockerKind.QUERY if state == Query.State.OPEN else BlockerKind.ANSWERED
+            yield Blocker(kind, subject.site.code, subject.code, f"{_name(spec, event)}: {spec.label(item)}", url)
+
+
+def _unsigned(rows: Sequence[Overview]) -> Iterator[Blocker]:
+    """Forms entered and not signed, together by visit: they are signed together."""
+    states = signature_state([row.subject.pk for row in rows])
+    titles = {spec.code: spec for spec in all_specs()}
+    for row in rows:
+        code, by_event = row.subject.code, dict[str, list[str]]()
+        for key, tally in row.forms.items():
+            if not tally.signed:
+                title = _(str(titles[key[0]].title))
+                text = _("%(form)s (signature void)") % {"form": title} if states.get(key) == "void" else title
+                by_event.setdefault(row.events[key], []).append(text)
+        for event in sorted(by_event, key=lambda each: events.event_order(CURRENT, each)):
+            title = _("At any time") if event == "ANY" else events.event_title(CURRENT, event, _)
+            url = reverse("subject", args=[code]) + ("" if event == "ANY" else f"#event-{event}")
+            what = f"{title}: {', '.join(by_event[event])}"
+            yield Blocker(BlockerKind.UNSIGNED, row.subject.site.code, code, what, url)
+
+
+def _unverified(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
+    for form in sdv_of(actor, subjects):
+        if form.waiting:
+            subject = subjects[form.subject_id]
+            url = _address(form.spec, subject.code, form.record_id, form.event)
+            what = f"{_name(form.spec, form.event)}: {_waiting(form)}"
+            yield Blocker(BlockerKind.UNVERIFIED, subject.site.code, subject.code, what, url)
+
+
+def _waiting(form: SdvForm) -> str:
+    count, again = len(form.waiting), len(form.again & set(form.waiting))
+    text = ngettext("%(n)d item", "%(n)d items", count) % {"n": count}
+    return text + (", " + _("%(n)d of them to verify again") % {"n": again} if again else "")
+
+
+def _adverse_events(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
+    """Events no CTCAE term names ("Other, specify" names none), and serious ones that are not reconciled.
+
+    There is no exchange with a safety database yet: reconciled means here that the report to the sponsor is recorded
+    and the outcome is final.
+    """
+    terms = ctcae.terms()
+    for event in list_records(actor, AdverseEvent, "crf.view").filter(subject__in=subjects).order_by("pk"):
+        subject = subjects[event.subject_id]
+        site, code, url = subject.site.code, subject.code, reverse("crf", args=[subject.code, "A.AE", event.pk])
+        term = terms.get(event.ctcae_code)
+        if term is None or "other, specify" in term.term.lower():
+            yield Blocker(BlockerKind.CODING, site, code, event.verbatim, url)
+        if event.serious:
+            lacking = []
+            if event.reported_at is None:
+                lacking.append(_("report to the sponsor not recorded"))
+            if event.ongoing or event.outcome == Outcome.UNKNOWN:
+                lacking.append(_("outcome not final"))
+            if lacking:
+                name = event.display_ctcae_code() if term else event.verbatim
+                yield Blocker(BlockerKind.SERIOUS, site, code, f"{name}: {', '.join(lacking)}", url)
+
+
+def _missing(rows: Sequence[Overview], actor: AnyActor) -> Iterator[Blocker]:
+    """Due visits without a form, forms that lack beside others, and participants still in screening."""
+    once = [spec for spec in all_specs() if spec.event in _EVENTS and _visible(actor, spec)]
+    for row in rows:
+        site, code = row.subject.site.code, row.subject.code
+        for visit in row.visits:
             title = visit.planned.title(_)
             if visit.is_open:
-                url = reverse("crf", args=[subject.code, "F.VISIT", visit.event])
-                yield Blocker(BlockerKind.VISIT, subject.code, title, url)
+                url = reverse("crf", args=[code, "F.VISIT", visit.event])
+                yield Blocker(BlockerKind.VISIT, site, code, title, url)
             elif visit.actual is not None:
-                for spec in per_visit:
-                    if (subject.pk, visit.event) not in entered[spec.code]:
-                        what = f"{_(str(spec.title))}, {title}"
-                        yield Blocker(BlockerKind.FORM, subject.code, what, _address(spec, subject.code, visit.event))
-
-
-def _forms(actor: AnyActor, subjects: list[Subject]) -> Iterator[Blocker]:
-    """Forms of screening, baseline, radiotherapy and end of study that a randomised participant should have."""
-    once = [spec for spec in all_specs() if spec.event in _EVENTS and _visible(actor, spec)]
-    entered = {
-        spec.code: set(list_records(actor, spec.model, "crf.view").order_by().values_list("subject_id", flat=True))
-        for spec in once
-    }
-    milestones = {row.subject_id: row for row in list_records(actor, Milestones, "subject.view")}
-    for subject in subjects:
-        row = milestones[subject.pk]
-        if row.randomized_on is None:
-            if row.not_eligible_on is None:
-                url = reverse("subject", args=[subject.code])
-                yield Blocker(BlockerKind.SCREENING, subject.code, _("Neither randomised nor a screen failure"), url)
+                for spec in visit_specs():
+                    if _visible(actor, spec) and (spec.code, visit.event) not in row.at_visits:
+                        url = _address(spec, code, None, visit.event)
+                        yield Blocker(BlockerKind.FORM, site, code, _name(spec, visit.event), url)
+        stones = row.milestones
+        if stones.randomized_on is None:
+            if stones.not_eligible_on is None:
+                what = _("Neither randomised nor a screen failure")
+                yield Blocker(BlockerKind.SCREENING, site, code, what, reverse("subject", args=[code]))
             continue
         for spec in once:
-            if _expected(spec, row) and subject.pk not in entered[spec.code]:
-                key = "form" if spec.keeping is Keeping.ONCE else "new"
-                yield Blocker(BlockerKind.FORM, subject.code, _(str(spec.title)), _address(spec, subject.code, key))
+            if _expected(spec, stones) and not row.entered[spec.code]:
+                yield Blocker(BlockerKind.FORM, site, code, _(str(spec.title)), _address(spec, code, None, ""))
 
 
 _EVENTS = frozenset({"SCR", "BL", "RT", "EOS"})
@@ -125,3 +217,18 @@ def _expected(spec: CrfSpec, row: Milestones) -> bool:
     if spec.event == "EOS":
         return row.death_date is not None or row.followup_ended_on is not None
     return True
+
+
+def _drafts(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
+    """What somebody typed and never saved. Its content is that person's alone; here is only that there is one."""
+    rows: Any = list_records(actor, Draft, "crf.view").filter(subject__in=subjects).select_related("user")
+    for draft in rows.order_by("saved_at", "pk"):
+        spec, subject = get_spec(draft.spec_code), subjects[draft.subject_id]
+        if _visible(actor, spec):
+            what = _("%(form)s, typed by %(who)s on %(day)s") % {
+                "form": _name(spec, draft.key),
+                "who": draft.user,
+                "day": draft.saved_at.astimezone(subject.site.zone).date().isoformat(),
+            }
+            url = reverse("subject", args=[subject.code])
+            yield Blocker(BlockerKind.DRAFT, subject.site.code, subject.code, what, url)

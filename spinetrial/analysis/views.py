@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
@@ -17,10 +17,14 @@ from django.views.decorators.http import require_POST, require_safe
 from spinetrial.access.gate import SignedInRequest, get_record, masked, may, requires
 from spinetrial.access.models import TrialState, User
 from spinetrial.analysis.forms import LockForm, ReasonForm
-from spinetrial.analysis.lock import do_lock_trial, versions
+from spinetrial.analysis.lock import do_lock_trial, do_unlock_trial, versions
 from spinetrial.analysis.models import DamagedVersion, DataVersion
-from spinetrial.analysis.readiness import BLOCKER_LABELS, readiness
+from spinetrial.analysis.readiness import BLOCKER_LABELS, Blocker, all_overviews, readiness
+from spinetrial.analysis.rollup import roll_up_table
 from spinetrial.review import trial as trial_state
+
+#: Open points of one kind on the page.
+MOST_SHOWN = 200
 
 
 @requires("trial.view")
@@ -32,17 +36,20 @@ def trial(request: SignedInRequest) -> HttpResponse:
 
 def _page(request: SignedInRequest, forms: dict[str, Any] | None = None, status: int = 200) -> HttpResponse:
     state = TrialState.current()
-    blockers = readiness(request.user)
-    groups = [
-        {"label": BLOCKER_LABELS[kind], "blockers": list(members)}
-        for kind, members in groupby(sorted(blockers, key=lambda each: list(BLOCKER_LABELS).index(each.kind)),
-                                     key=lambda each: each.kind)
-    ]  # fmt: skip
+    rows = all_overviews(request.user)
+    blockers = readiness(request.user, rows)
+    sites = sorted({row.subject.site.code for row in rows})
+    chosen = request.GET.get("site", "")
+    shown = [each for each in blockers if each.site == chosen] if chosen in sites else blockers
     may_freeze, may_lock = may(request.user, "trial.freeze"), may(request.user, "trial.lock")
     changed_it = state.changed_by_id == request.user.pk
     context = {
         "state": state,
-        "groups": groups,
+        "groups": grouped(shown),
+        "shown_points": len(shown),
+        "sites": sites,
+        "chosen_site": chosen if chosen in sites else "",
+        "roll_up": roll_up_table(rows),
         "open_points": len(blockers),
         "may_freeze": may_freeze and state.state == TrialState.State.OPEN,
         "may_unfreeze": may_freeze and state.state == TrialState.State.FROZEN,
@@ -56,6 +63,15 @@ def _page(request: SignedInRequest, forms: dict[str, Any] | None = None, status:
         **(forms or {}),
     }
     return render(request, "analysis/trial.html", context, status=status)
+
+
+def grouped(blockers: Iterable[Blocker]) -> list[dict[str, Any]]:
+    """Open points by kind, as they come sorted. A long list is cut on the page; the CSV holds all of it."""
+    found = []
+    for kind, members in groupby(blockers, key=lambda each: each.kind):
+        points = list(members)
+        found.append({"label": BLOCKER_LABELS[kind], "count": len(points), "blockers": points[:MOST_SHOWN]})
+    return found
 
 
 def _incomplete(request: SignedInRequest, needed: TrialState.State, forms: dict[str, Any]) -> HttpResponse:
@@ -109,9 +125,9 @@ def trial_unlock(request: SignedInRequest) -> HttpResponse:
     """Locked -> frozen; the data version that the lock made stays."""
     return _step(
         request,
-        trial_state.do_unlock,
+        do_unlock_trial,
         TrialState.State.LOCKED,
-        _("The lock is lifted. The data version stays; another lock makes a new one."),
+        _("The lock is lifted and the signers are told. The data version stays; another lock makes a new one."),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -60,7 +62,41 @@ class AuditEntry(models.Model):
         return cls.objects.filter(subject_id=subject_id).order_by("id")
 
     @classmethod
+    def among(cls, condition: models.Q) -> models.QuerySet[AuditEntry]:
+        """Entries within a condition that the caller made of rights (`worklists.audit_trail.visible`)."""
+        return cls.objects.filter(condition)
+
+    @classmethod
+    def of_site(cls, site_id: int, subject_ids: Iterable[int]) -> models.QuerySet[AuditEntry]:
+        """Entries of a site and its subjects, which the caller obtained through the gate, oldest first."""
+        here = models.Q(site_id=site_id) | models.Q(subject_id__in=list(subject_ids))
+        return cls.objects.filter(here).order_by("id")
+
+    @classmethod
     def changed_columns(cls, table: str, row_id: str) -> set[str]:
         """Columns of a row that were changed after the first save."""
         changes = cls.objects.filter(table_name=table, row_id=row_id, act="update").values_list("changes", flat=True)
         return {column for each in changes for column in each}
+
+    @classmethod
+    def voiding(cls, signed_records: Iterable[int]) -> dict[int, AuditEntry]:
+        """By number of a signed record: the entry of the change that made its signature void."""
+        rows = cls.objects.filter(
+            table_name="review_signedrecord",
+            row_id__in=[str(pk) for pk in signed_records],
+            act="update",
+            changes__has_key="void_at",
+        )
+        return {int(row.row_id): row for row in rows}
+
+    @classmethod
+    def latest_unlock(cls) -> AuditEntry | None:
+        """The entry of the last time the lock of the trial was lifted."""
+        rows = cls.objects.filter(table_name="access_trialstate", act="update", changes__state__0="locked")
+        return rows.order_by("-id").first()
+
+    @classmethod
+    def told(cls, act: str, entry: AuditEntry) -> set[int]:
+        """Ids of the accounts with an event `act` whose detail names `entry`."""
+        rows = cls.objects.filter(act=act, changes__entry=entry.pk).values_list("changes__user", flat=True)
+        return set(rows)

@@ -1,4 +1,4 @@
-"""Downloading a data version."""
+"""Downloading a data version, and the list of open points."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from django.views.decorators.http import require_safe
 
 from spinetrial.access.gate import SignedInRequest, masked, requires
 from spinetrial.access.limits import limited
+from spinetrial.analysis.data import Column, Kind, Table
 from spinetrial.analysis.models import DamagedVersion
+from spinetrial.analysis.readiness import BLOCKER_LABELS, readiness
 from spinetrial.analysis.views import get_version
 from spinetrial.audit.acting import acting, record_event
 from spinetrial.exports.archive import Origin, build_zip
+from spinetrial.exports.csvfile import write_csv
 
 
 @requires("export.view")
@@ -30,4 +33,29 @@ def export_zip(request: SignedInRequest, number: int) -> HttpResponse:
         record_event("data exported", user_id=request.user.pk, detail={"version": version.number}, reveals_arm=reveal)
     response = HttpResponse(content, content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="spinetrial-data-v{version.number}.zip"'
+    return response
+
+
+@requires("trial.view")
+@require_safe
+def open_points_csv(request: SignedInRequest) -> HttpResponse:
+    """The open points before a lock, all or those of one site (`?site=`), with the address where each is settled."""
+    site = request.GET.get("site", "")
+    columns = (
+        Column("kind", "kind", Kind.TEXT),
+        Column("site", "site", Kind.TEXT),
+        Column("participant", "participant", Kind.TEXT),
+        Column("what", "what", Kind.TEXT),
+        Column("address", "address", Kind.TEXT),
+    )
+    rows = tuple(
+        (str(BLOCKER_LABELS[each.kind]), each.site, each.subject, each.what, request.build_absolute_uri(each.url))
+        for each in readiness(request.user)
+        if site in ("", each.site)
+    )
+    with acting(request.user):
+        record_event("open points exported", user_id=request.user.pk, detail={"rows": len(rows)})
+    table = Table("OPEN_POINTS", "Open points", False, columns, rows)
+    response = HttpResponse(write_csv(table), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="spinetrial-open-points.csv"'
     return response

@@ -11,7 +11,10 @@ from reportlab.graphics.shapes import Drawing
 
 @dataclass(frozen=True, slots=True)
 class Heading:
+    """`level` 1 heads a chapter, 2 a part of it; a booklet starts a chapter on a new page."""
+
     text: str
+    level: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,3 +212,41 @@ class SignedRecord(OnRecord):
 
     def __str__(self) -> str:
         return f"SignedRecord {self.pk}"
+
+
+class Freeze(models.Model):
+    """Cleaned data of one participant that may not change: a form (`spec_code`), a visit (`event`) or everything.
+
+    In force until it is lifted; PostgreSQL refuses writes meanwhile (`sql/guard.sql`).
+    """
+
+    subject = models.ForeignKey("patients.Subject", models.PROTECT, related_name="+")
+    spec_code = models.CharField(max_length=20, blank=True)
+    record_id = models.BigIntegerField(null=True)
+    event = models.CharField(max_length=8, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+    reason = models.TextField(_("Reason"), max_length=500)
+    lifted_at = models.DateTimeField(null=True)
+
+    site_path = "subject__site"
+    survives_lock = True
+
+    class Meta:
+        ordering = ("at", "id")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(spec_code="", record_id__isnull=True) | (~Q(spec_code="") & Q(record_id__isnull=False)),
+                name="freeze_form_has_record",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="freeze_has_reason"),
+            models.UniqueConstraint(
+                fields=["subject", "spec_code", "record_id", "event"],
+                condition=Q(lifted_at__isnull=True),
+                nulls_distinct=False,
+                name="freeze_one_live_per_part",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Freeze {self.pk}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from patients.crfs import (
     STATUS,
     TUMOUR,
 )
+from patients.crfs import SPECS as PATIENT_SPECS
 from patients.eligibility import asks_answer, assess, seen_of
 from patients.models import Subject
 from patients.subjects import do_register
@@ -42,14 +43,16 @@ from spinetrial.access.gate import SYSTEM, list_records, of_subject
 from spinetrial.access.models import StudySite, User
 from spinetrial.access.policy import Role
 from spinetrial.audit.clock import at, now
+from spinetrial.crf.content import Stored, stored
 from spinetrial.crf.models import SubjectRecord
+from spinetrial.crf.reviewing import sign, verify
 from spinetrial.crf.save import enter
 from spinetrial.crf.spec import CrfSpec
 from spinetrial.protocol import CURRENT
 from spinetrial.protocol.model import ArmRole
 from spinetrial.protocol.schedule import fraction_days
-from spinetrial.review import queries
-from spinetrial.review.models import Query
+from spinetrial.review import queries, verification
+from spinetrial.review.models import Query, Signature
 from spinetrial.simulation.people import Staff, make_staff
 from spinetrial.terminology import sectors
 from spinetrial.terminology.vertebrae import LEVELS
@@ -138,6 +141,7 @@ class _Participant:
         self.coordinator: User = staff.of(Role.COORDINATOR, site)
         self.investigator: User = staff.of(Role.INVESTIGATOR, site)
         self.data_manager: User = staff.of(Role.DATA_MANAGER)
+        self.monitor: User = staff.of(Role.MONITOR, site)
         self.subject: Subject
         self.pain = rng.choice([4, 5, 5, 6, 6, 7, 7, 8, 9])
         self.drug = rng.choice([None, "TRAMADOL_PO", "MORPHINE_PO", "MORPHINE_PO", "OXYCODONE_PO"])
@@ -186,6 +190,7 @@ class _Participant:
         day += timedelta(days=rng.randint(1, 3))
         yield self.moment(day)
         do_randomize(self.coordinator, self.subject)
+        self._review_baseline()
         yield from self._follow(day)
 
     def _consent(self, signed: datetime) -> None:
@@ -485,6 +490,7 @@ class _Participant:
         values |= {"nrs_missing": "too_ill"} if ill else {"nrs_worst": pain}
         rows = self._taken(dose) if values["analgesics"] == "some" else []
         record = self.enter(VISIT, values, {"analgesics_taken": rows}, event=event)
+        self._review_visit(record)
         self._image(event, day)
         if rng.random() < 0.06:
             yield self.moment(day + timedelta(days=3))
@@ -535,6 +541,37 @@ class _Participant:
         for query in mine.filter(state=Query.State.ANSWERED):
             if self.rng.random() < 0.7:
                 queries.close(self.data_manager, query, "Accepted.")
+
+    # --- verification and signature; their own dice, so that they leave the data as they are ---
+
+    def _review_baseline(self) -> None:
+        """The investigator signs half of the participants at randomisation, the monitor verifies some consents."""
+        dice = random.Random(f"{self.subject.code}:baseline")
+        if dice.random() < 0.5:
+            found = stored([self.subject.pk], [spec for spec in PATIENT_SPECS if spec.event in ("SCR", "BL")])
+            self._sign(found, Signature.Scope.SUBJECT)
+        if dice.random() < 0.4:
+            for each in stored([self.subject.pk], [CONSENT, PAIN]):
+                verify(self.monitor, self.subject, each.key, each.sha256)
+            if dice.random() < 0.2:  # the monitor was mistaken: to verify again
+                why = "the wrong page of the source"
+                verification.do_unverify(self.monitor, self.subject, *each.key, "nrs_worst", why)
+
+    def _review_visit(self, record: SubjectRecord) -> None:
+        """Some visits are verified or signed at once; a later remark makes the signature void."""
+        dice = random.Random(f"{self.subject.code}:{record.pk}")
+        chance = dice.random()
+        if chance < 0.3:
+            (each,) = stored([self.subject.pk], [VISIT], only=[(VISIT.code, record.pk)])
+            if chance < 0.1:
+                verify(self.monitor, self.subject, each.key, each.sha256)
+            else:
+                self._sign([each], Signature.Scope.VISIT, each.event)
+
+    def _sign(self, found: Iterable[Stored], scope: str, event: str = "") -> None:
+        seen = {each.key: each.sha256 for each in found}
+        meaning = Signature.Meaning.REVIEWED
+        sign(self.investigator, self.subject, seen, meaning=meaning, scope=scope, event=event, certify=True)
 
     def _adverse_event(self, act: tuple[Any, ...]) -> None:
         rng = self.rng

@@ -12,12 +12,13 @@ from django.utils.translation import gettext as _
 from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
+from spinetrial.analysis.overview import matrix_events, overviews
+from spinetrial.crf.state import State
 from spinetrial.protocol import CURRENT, events
-from spinetrial.worklists.overview import matrix_events, overviews
-from spinetrial.worklists.words import STAGES, state_word
+from spinetrial.worklists.words import STAGES, cell_words, state_word
 
 #: Chips above the matrix, in this order; only states that occur are shown.
-FILTERS = ("overdue", "due", "in_window", "missed", "done_out_of_window", "partial")
+FILTERS = ("overdue", "due", "in_window", "answered", "missed", "done_out_of_window", "partial")
 
 
 @requires("subject.view")
@@ -37,15 +38,18 @@ def matrix(request: SignedInRequest) -> HttpResponse:
         for event in columns:
             cell = row.cells.get(event)
             if cell is None:
-                cells.append({"state": "not_expected", "label": "", "url": "", "done": 0, "total": 0, "queries": 0})
+                cells.append({"state": State.NOT_EXPECTED, "label": "", "url": "", "done": 0, "total": 0, "queries": 0})
                 continue
-            states[cell.state] += 1
+            # A visit is also found by where it stands in the schedule, whatever became of its forms.
+            found = {str(cell.state), str(cell.timing or "")}
+            states.update(found)
             states["query"] += bool(cell.queries)
             due = f", {cell.due.isoformat()}" if cell.due else ""
             cells.append(
                 {
                     "state": cell.state,
-                    "label": f"{events.event_title(CURRENT, event, _)}: {state_word(cell.state)}{due}",
+                    "found": " ".join(sorted(found)),
+                    "label": f"{events.event_title(CURRENT, event, _)}: {cell_words(cell)}{due}",
                     "url": f"{url}#event-{event}",
                     "done": cell.done,
                     "total": cell.expected,
@@ -57,6 +61,7 @@ def matrix(request: SignedInRequest) -> HttpResponse:
     if states["query"]:
         filters.insert(0, {"state": "query", "label": _("Open query"), "count": states["query"]})
     context = {
+        "legend": [state for state in State if states[state]],
         "matrix": {
             "columns": [{"label": events.event_title(CURRENT, event, _)} for event in columns],
             "rows": lines,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,18 +28,22 @@ from radiotherapy.models import Fraction
 from randomization.arms import arm_of
 from spinetrial.access.gate import SignedInRequest, list_records, masked, may, of_subject, requires
 from spinetrial.access.models import TrialState
+from spinetrial.analysis.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
+from spinetrial.crf.content import Key
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
-from spinetrial.crf.state import form_state
+from spinetrial.crf.state import State, not_entered
 from spinetrial.crf.views import ONCE_KEY, crf_url, in_site_zone, record_key
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import completed_years
 from spinetrial.review.models import Query
+from spinetrial.review.signatures import signature_state
 from spinetrial.terminology.scales import SINS_CLASS_LABELS
-from spinetrial.worklists.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
+from spinetrial.worklists.freezing import freezes_of, may_freeze_event
 from spinetrial.worklists.queries import describe, visible_queries
+from spinetrial.worklists.signing import signature_acts
 from spinetrial.worklists.timeline import pain_curve, timeline
-from spinetrial.worklists.words import STAGES, state_word
+from spinetrial.worklists.words import STAGES, cell_words
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class FormLink:
     state: str
     queries: int
     note: str = ""
+    signature: str = ""  # "signed", "void" or never signed
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,28 @@ class Page:
     row: Overview
     trial_state: str
     see_arm: bool
-    queries: Counter[tuple[str, str]]  # live queries by CRF code and event
+    signed: dict[Key, str]
 
-    def link(self, spec: CrfSpec, key: str, event: str, *, entered: bool, note: str = "") -> FormLink:
-        count = self.queries[spec.code, event]
+    @property
+    def may_freeze(self) -> bool:
+        """Whether the person may freeze parts of the participant now."""
+        return self.trial_state == "open" and may(self.request.user, "trial.freeze", self.row.subject.site_id)
+
+    def link(self, spec: CrfSpec, key: str, record_id: int | None, blank: State, *, note: str = "") -> FormLink:
+        """A form with its state; `blank` is the state of one not entered."""
+        tally = not_entered(blank) if record_id is None else self.row.forms[spec.code, record_id]
         return FormLink(
             title=_(str(spec.title)),
             url=crf_url(spec, self.row.subject.code, key),
-            state=form_state(self.trial_state, entered=entered, queries=count),
-            queries=count,
+            state=tally.state,
+            queries=tally.queries,
             note=note,
+            signature=self.signed.get((spec.code, record_id or 0), ""),
         )
+
+    def record_of(self, spec: CrfSpec) -> int | None:
+        """Number of the only record of a form kept once."""
+        return next((pk for code, pk in self.row.forms if code == spec.code), None)
 
 
 @requires("subject.view")
@@ -89,7 +104,7 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         row,
         TrialState.current().state,
         not masked(user, subject.site_id),
-        Counter((query.spec_code, query.event) for query in live),
+        signature_state([subject.pk]),
     )
     pain = pain_of([subject])[subject.pk]
     fractions = (
@@ -113,9 +128,13 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         "any_time": _any_time(page),
         "responses": _responses(pain),
         "adverse_events": of_subject(subject, AdverseEvent).order_by("onset_date", "id"),
-        "may_enter_ae": page.trial_state == "open" and may(user, "ae.enter", subject.site_id),
+        "may_enter_ae": page.trial_state == "open"
+        and not row.frozen.holds(subject.pk)
+        and may(user, "ae.enter", subject.site_id),
         "queries": [describe(query) for query in live],
+        "signature_acts": signature_acts(user, subject, who=False),
         "actions": _actions(page),
+        "freezes": freezes_of(request, subject),
     }
     return render(request, "worklists/subject.html", context)
 
@@ -133,13 +152,13 @@ def _card(page: Page, event: str) -> dict[str, Any]:
             if spec.reveals_arm and not page.see_arm:
                 continue
             if spec.keeping is Keeping.REPEATING:
-                forms += _repeated(page, spec)
+                forms += _repeated(page, spec, cell.blank)
             else:
-                forms.append(page.link(spec, ONCE_KEY, event, entered=row.entered[spec.code] > 0))
+                forms.append(page.link(spec, ONCE_KEY, page.record_of(spec), cell.blank))
     else:
         visit = next(each for each in row.visits if each.event == event)
         entered = {"F.VISIT": visit.visit_id, "F.IMAGING": visit.imaging_id}
-        forms = [page.link(spec, event, event, entered=entered[spec.code] is not None) for spec in visit_specs()]
+        forms = [page.link(spec, event, entered[spec.code], cell.blank) for spec in visit_specs()]
     note = ""
     if event == "RAND" and row.milestones.randomized_on:
         note = row.milestones.randomized_on.isoformat()
@@ -156,9 +175,12 @@ def _card(page: Page, event: str) -> dict[str, Any]:
         "event": event,
         "title": events.event_title(CURRENT, event, _),
         "state": cell.state,
-        "word": state_word(cell.state),
+        "word": cell_words(cell),
         "note": note,
         "forms": forms,
+        "freeze_url": reverse("freeze_event", args=[row.subject.code, event])
+        if may_freeze_event(event) and page.may_freeze and not row.frozen.holds(row.subject.pk, event)
+        else "",
         "randomize_url": reverse("randomize", args=[row.subject.code])
         if event == "RAND" and may(page.request.user, "randomize", row.subject.site_id)
         else "",
@@ -177,18 +199,18 @@ def _index_site(subject: Subject) -> str:
     return text
 
 
-def _repeated(page: Page, spec: CrfSpec) -> list[FormLink]:
+def _repeated(page: Page, spec: CrfSpec, blank: State = State.NOT_EXPECTED) -> list[FormLink]:
     """A link per record of a repeating form, and one for the next while entry is open."""
     subject = page.row.subject
-    records = list(of_subject(subject, spec.model).order_by("pk"))
+    records = [pk for code, pk in page.row.forms if code == spec.code]
     links = [
-        page.link(
-            spec, record_key(spec, record.pk, ""), spec.event, entered=True, note=str(number) if records[1:] else ""
-        )
-        for number, record in enumerate(records, 1)
+        page.link(spec, record_key(spec, pk, ""), pk, blank, note=str(number) if records[1:] else "")
+        for number, pk in enumerate(records, 1)
     ]
-    if page.trial_state == "open" and may(page.request.user, spec.enter, subject.site_id):
-        links.append(page.link(spec, "new", "", entered=False, note=_("new") if links else ""))
+    closed = page.trial_state != "open" or page.row.frozen.holds(subject.pk, spec.event)
+    if not closed and may(page.request.user, spec.enter, subject.site_id):
+        blank = State.NOT_EXPECTED if links else blank
+        links.append(page.link(spec, "new", None, blank, note=_("new") if links else ""))
     return links
 
 
@@ -203,7 +225,7 @@ def _any_time(page: Page) -> list[FormLink]:
         if spec.keeping is Keeping.REPEATING:
             links += _repeated(page, spec)
         elif page.row.entered[spec.code] or may(page.request.user, spec.enter, page.row.subject.site_id):
-            links.append(page.link(spec, ONCE_KEY, spec.event, entered=page.row.entered[spec.code] > 0))
+            links.append(page.link(spec, ONCE_KEY, page.record_of(spec), State.NOT_EXPECTED))
     return links
 
 
@@ -213,8 +235,16 @@ def _actions(page: Page) -> list[dict[str, Any]]:
     actions: list[dict[str, Any]] = []
     if may(user, "contacts.view", site):
         actions.append({"label": _("Contact"), "url": reverse("contact", args=[code]), "icon": "user"})
+    if may(user, "casebook", site):
+        actions.append(
+            {"label": _("Site file"), "url": reverse("site_file_of", args=[row.subject.site.code]), "icon": "download"}
+        )
+    if page.trial_state != "locked" and may(user, "sign", site):
+        actions.append({"label": _("Review and sign"), "url": reverse("sign", args=[code]), "icon": "sign"})
     if page.trial_state != "open":
         return actions
+    if page.may_freeze and not row.frozen.holds(row.subject.pk):
+        actions.append({"label": _("Freeze"), "url": reverse("freeze_subject", args=[code]), "icon": "lock"})
     if row.stage == "eligible" and may(user, "randomize", site):
         actions.append({"label": _("Randomise"), "url": reverse("randomize", args=[code]), "primary": True})
     elif row.stage == "screening" and may(user, "subject.screen", site):

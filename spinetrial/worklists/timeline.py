@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from followup.responses import PainAtVisit
+from spinetrial.analysis.overview import Overview
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import fraction_days
-from spinetrial.worklists.overview import Overview
 from spinetrial.worklists.words import state_word
 
 WIDTH, HEIGHT, AXIS_Y = 960, 190, 150

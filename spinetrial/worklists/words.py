@@ -5,16 +5,11 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from spinetrial.analysis.overview import EventCell
+from spinetrial.crf.state import STATE_LABELS
 from spinetrial.protocol.schedule import VISIT_STATE_LABELS, VisitState
 
-_FORM_STATES = {
-    "empty": gettext_lazy("Nothing entered"),
-    "partial": gettext_lazy("Partly entered"),
-    "complete": gettext_lazy("Complete"),
-    "has_query": gettext_lazy("Open query"),
-    "frozen": gettext_lazy("Frozen"),
-    "locked": gettext_lazy("Locked"),
-}
+_WORDS = {str(state): words for labels in (VISIT_STATE_LABELS, STATE_LABELS) for state, words in labels.items()}
 STAGES = {
     "screening": gettext_lazy("In screening"),
     "failed": gettext_lazy("Screen failure"),
@@ -27,7 +22,13 @@ STAGES = {
 
 
 def state_word(state: str) -> str:
-    """A visit state or form state in words."""
-    if state in _FORM_STATES:
-        return str(_FORM_STATES[state])
-    return _(VISIT_STATE_LABELS[VisitState(state)])
+    """A State, or a visit's place in the schedule, in words."""
+    return _(_WORDS[state])
+
+
+def cell_words(cell: EventCell) -> str:
+    """The state of an event, and of a visit also where it stands in the schedule unless the state says so already."""
+    word = state_word(cell.state)
+    if cell.timing in (VisitState.MISSED, VisitState.DONE_OUT_OF_WINDOW) and str(cell.timing) != str(cell.state):
+        word = f"{word} · {state_word(cell.timing)}"
+    return word

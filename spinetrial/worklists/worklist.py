@@ -21,13 +21,16 @@ from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
 from spinetrial.access.models import TrialState
+from spinetrial.analysis.overview import Overview, expected_specs, overviews, visit_specs
 from spinetrial.audit.clock import now
+from spinetrial.crf.draft_views import entry_url
+from spinetrial.crf.drafts import clock_text, unfinished
 from spinetrial.crf.spec import Keeping
 from spinetrial.crf.views import ONCE_KEY, crf_url
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review.models import Query
-from spinetrial.worklists.overview import Overview, expected_specs, overviews, visit_specs
 from spinetrial.worklists.queries import describe, visible_queries
+from spinetrial.worklists.signing import awaiting_signature
 from spinetrial.worklists.words import state_word
 
 
@@ -73,10 +76,13 @@ def worklist(request: SignedInRequest) -> HttpResponse:
         for row in rows:
             tasks += _entry_tasks(request, row)
         tasks += _event_tasks(request, rows)
+        tasks += _draft_tasks(request, site)
     if may(user, "safety.view"):
         tasks += _safety_tasks(request, site)
     if may(user, "query.view"):
         tasks += _query_tasks(request, site)
+    if state != TrialState.State.LOCKED and may(user, "sign"):
+        tasks += _signing_tasks(request, site)
     tasks += _trial_tasks(request, state)
     context = {
         "groups": _grouped(tasks),
@@ -92,7 +98,7 @@ def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
     today = subject.site.today()
     full = may(user, "crf.enter", subject.site_id)
     for visit in row.visits:
-        if visit.state.value not in ("in_window", "due", "overdue"):
+        if visit.state.value not in ("in_window", "due", "overdue") or row.frozen.holds(subject.pk, visit.event):
             continue
         title = events.event_title(CURRENT, visit.event, _)
         for spec in visit_specs():
@@ -107,7 +113,7 @@ def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
                     _("Enter"),
                     visit.state.value,
                 )
-    if not full:
+    if not full or row.frozen.holds(subject.pk):
         return
     if row.stage == "screening":
         missing_specs = [
@@ -139,6 +145,18 @@ def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
         )
         url = reverse("radiotherapy", args=[subject.code])
         yield Task(what, url, subject, None, today, _("Enter"), "in_window" if given else "due")
+
+
+def _draft_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
+    """Forms the person began and did not save."""
+    for draft, spec in unfinished(request.user):
+        subject: Any = draft.subject
+        if site and subject.site_id != site.pk:
+            continue
+        words = {"form": _(str(spec.title)), "time": clock_text(draft.saved_at, subject)}
+        what = _("Unfinished draft: %(form)s, saved %(time)s") % words
+        url = entry_url(spec, subject.code, draft.key)
+        yield Task(what, url, subject, None, subject.site.today(), _("Go on"), "partial")
 
 
 def _event_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Task]:
@@ -190,6 +208,19 @@ def _query_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
         action = _("Answer") if query.state == Query.State.OPEN else _("Check")
         url = reverse("query", args=[query.pk])
         yield Task(what, url, subject, None, subject.site.today(), action, "has_query")
+
+
+def _signing_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
+    """Participants with complete forms to sign, those with void signatures said so."""
+    subjects = list_records(request.user, Subject, "sign").select_related("site")
+    if site:
+        subjects = subjects.filter(site=site)
+    rows = list(subjects)
+    waiting = awaiting_signature(request.user, rows)
+    for subject in rows:
+        if subject.pk in waiting:
+            url, what = reverse("sign", args=[subject.code]), waiting[subject.pk].what
+            yield Task(what, url, subject, None, subject.site.today(), _("Sign"), "complete")
 
 
 def _trial_tasks(request: SignedInRequest, state: str) -> Iterator[Task]:

@@ -45,7 +45,7 @@
     const wanted = chips.filter((chip) => chip.getAttribute("aria-pressed") === "true").map((chip) => chip.dataset.filter);
     for (const row of rows) {
       row.hidden = wanted.length > 0 && !wanted.some((state) =>
-        row.querySelector(state === "query" ? "td[data-query]" : `td[data-state="${CSS.escape(state)}"]`));
+        row.querySelector(state === "query" ? "td[data-query]" : `td[data-state~="${CSS.escape(state)}"]`));
     }
     if (shownText) {
       shownText.textContent = shownText.dataset.text

@@ -14,6 +14,7 @@ from radiotherapy.crfs import COURSE
 from spinetrial.access.models import User
 from spinetrial.audit.clock import at
 from spinetrial.crf.save import enter
+from spinetrial.crf.state import State
 from spinetrial.protocol import CURRENT
 from spinetrial.protocol.schedule import VISIT_STATE_LABELS
 from spinetrial.review import queries, trial
@@ -87,7 +88,7 @@ def test_the_matrix_shows_every_state(client, cast):
     assert shown[screened.code]["Baseline"] == "empty"
     assert shown[failed.code]["Baseline"] == "not_expected"
     assert shown[dead.code]["Month 3"] == "not_expected"
-    assert shown[late.code]["Month 3"] == "done_out_of_window"
+    assert shown[late.code]["Month 3"] == "has_query"  # the form asks why; the cell says the rest in words
     assert shown[missed.code]["Month 3"] == "missed"
     assert shown[missed.code]["Week 2"] == "overdue"
     assert shown[recent.code]["Week 2"] in ("due", "in_window")
@@ -97,6 +98,7 @@ def test_the_matrix_shows_every_state(client, cast):
     assert shown[partly.code]["Baseline"] == "partial"
     assert shown[asked.code]["Baseline"] == "has_query"
     page = html(client, person, "matrix")
+    assert state_word("done_out_of_window") in page
     for row in shown.values():
         for state in row.values():
             assert state_word(state) in page
@@ -105,13 +107,16 @@ def test_the_matrix_shows_every_state(client, cast):
 def test_a_visit_in_its_window_is_done(client, cast):
     followed = treated(cast.coordinator_a, cast.site_a)
     visit(followed, cast.coordinator_a, "M3")
-    assert cells(client, cast.coordinator_a)[followed.code]["Month 3"] == "done"
+    assert cells(client, cast.coordinator_a)[followed.code]["Month 3"] == "partial"
+    with at(noon(date(2025, 12, 30))):
+        enter(IMAGING, followed, cast.coordinator_a, NO_IMAGING, event="M3")
+    assert cells(client, cast.coordinator_a)[followed.code]["Month 3"] == "complete"
 
 
 def test_every_state_has_a_word():
     for state in VISIT_STATE_LABELS:
         assert state_word(state.value)
-    for state in ("empty", "partial", "complete", "has_query", "frozen", "locked"):
+    for state in State:
         assert state_word(state)
     assert all(str(word) for word in STAGES.values())
 
@@ -137,7 +142,10 @@ def test_a_frozen_trial_shows_in_the_matrix(client, cast):
     enter(DEMOGRAPHICS, subject, cast.coordinator_a, ANSWERS)
     trial.do_freeze(cast.data_manager, "cleaning")
     trial.do_lock(cast.statistician, "final")
-    assert cells(client, cast.data_manager)[subject.code]["Baseline"] == "locked"
+    # A lock hides no gap: the other forms of the baseline are missing for good.
+    assert cells(client, cast.data_manager)[subject.code]["Baseline"] == "partial"
+    enrolled = client.get(reverse("crf", args=[subject.code, "P.DM", "form"]))
+    assert enrolled.context["crf"]["state"] == "locked"
 
 
 # --- worklist ---

@@ -23,14 +23,15 @@ BEGIN
   RETURN NEW;
 END $$;
 
--- Ends the verification of changed items and the signatures on a changed record.
+-- Ends the verification of changed items (NULL: of all) and the signatures on a changed record.
 CREATE OR REPLACE FUNCTION crf_changed(p_spec text, p_record bigint, p_items text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   stamp timestamptz := (SELECT at FROM audit_clock());
 BEGIN
   UPDATE review_verification SET dropped_at = stamp
-   WHERE spec_code = p_spec AND record_id = p_record AND dropped_at IS NULL AND item = ANY (p_items);
+   WHERE spec_code = p_spec AND record_id = p_record AND dropped_at IS NULL
+   AND (p_items IS NULL OR item = ANY (p_items));
   UPDATE review_signedrecord SET void_at = stamp
    WHERE spec_code = p_spec AND record_id = p_record AND void_at IS NULL;
 END $$;
@@ -43,12 +44,18 @@ DECLARE
   after jsonb := CASE WHEN TG_OP = 'DELETE' THEN '{}'::jsonb ELSE to_jsonb(NEW) END;
   changed text[];
 BEGIN
+  -- A record that is gone, or is now another participant's or visit's, takes along everything that was said about it.
+  IF (before -> 'id', before -> 'subject_id', before -> 'event')
+     IS DISTINCT FROM (after -> 'id', after -> 'subject_id', after -> 'event') THEN
+    PERFORM crf_changed(TG_ARGV[0], OLD.id, NULL);
+    RETURN NULL;
+  END IF;
   -- The column of a foreign key ends in _id, the name of its item does not: both spellings are given.
   SELECT array_agg(key) || array_agg(regexp_replace(key, '_id$', '')) INTO changed FROM (
     SELECT key FROM jsonb_object_keys(before) AS key
      WHERE key NOT IN ('id', 'row_version', 'missing') AND before -> key IS DISTINCT FROM after -> key
     UNION
-    SELECT key FROM jsonb_object_keys((before -> 'missing') || coalesce(after -> 'missing', '{}')) AS key
+    SELECT key FROM jsonb_object_keys((before -> 'missing') || (after -> 'missing')) AS key
      WHERE before -> 'missing' -> key IS DISTINCT FROM after -> 'missing' -> key
   ) AS keys;
   IF changed IS NOT NULL THEN

@@ -130,6 +130,24 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(condition=models.Q(('ended_at__isnull', True)), fields=('spec_code', 'record_id', 'check_code', 'match'), name='explanation_one_live_per_check')],
             },
         ),
+        migrations.CreateModel(
+            name='Freeze',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('spec_code', models.CharField(blank=True, max_length=20)),
+                ('record_id', models.BigIntegerField(null=True)),
+                ('event', models.CharField(blank=True, max_length=8)),
+                ('at', models.DateTimeField()),
+                ('reason', models.TextField(max_length=500, verbose_name='Reason')),
+                ('lifted_at', models.DateTimeField(null=True)),
+                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('subject', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='patients.subject')),
+            ],
+            options={
+                'ordering': ('at', 'id'),
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('record_id__isnull', True), ('spec_code', '')), models.Q(models.Q(('spec_code', ''), _negated=True), ('record_id__isnull', False)), _connector='OR'), name='freeze_form_has_record'), models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='freeze_has_reason'), models.UniqueConstraint(condition=models.Q(('lifted_at__isnull', True)), fields=('subject', 'spec_code', 'record_id', 'event'), name='freeze_one_live_per_part', nulls_distinct=False)],
+            },
+        ),
         migrations.AddIndex(
             model_name='query',
             index=models.Index(fields=['subject', 'state'], name='query_subject_state'),
