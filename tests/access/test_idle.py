@@ -120,3 +120,23 @@ def test_when_the_time_is_up_the_log_in_page_says_why(settings, browser_page):
     enter(browser_page)
     browser_page.wait_for_url("**/login/?next=*")
     assert "logged off because nothing was done" in browser_page.content()
+
+
+def test_over_a_form_the_log_in_is_renewed_instead(settings, browser_page):
+    """The log-off while a form is open opens the renewal over it; nothing typed is lost."""
+    from datetime import date
+
+    from patients.subjects import do_register
+    from spinetrial.access.models import StudySite, User
+
+    enter(browser_page)
+    actor = User.objects.get(username="coordinator-a")
+    subject = do_register(actor, StudySite.objects.get(code="NK"), date(2026, 1, 5), {"name": "Invented Person"})
+    settings.IDLE_SECONDS = 5
+    browser_page.goto(f"/subjects/{subject.code}/P.DM/form/edit/")
+    browser_page.locator("#renew").wait_for(state="visible")
+    settings.IDLE_SECONDS = 1800
+    browser_page.fill("#renew-password", PASSWORD)
+    browser_page.click("#renew button.btn-primary")
+    browser_page.locator("#renew").wait_for(state="hidden")
+    assert browser_page.url.endswith("/form/edit/")
