@@ -69,7 +69,12 @@ def check_credentials(request: HttpRequest, user: User, password: str, code: str
     found = authenticate(request, username=user.username, password=password)
     if found is None or found != user:
         return {"password": _("This is not your password. Nothing was done.")}
-    if second_factor_enrolled(user) and not second_factor.use_code(user, code):
+    enrolled = second_factor_enrolled(user)
+    if enrolled and not code.strip():
+        return {
+            "code": _("The code of your authenticator app is needed too. Nothing was done.")
+        }  # no guess: not counted
+    if enrolled and not second_factor.use_code(user, code):
         lockout.count_failure(request, user)
         text = _("This code is not right, or it was used before. Wait for the next one. Nothing was done.")
         return {"code": text}

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from patients.models import Subject
 from spinetrial.access.gate import SYSTEM, SignedInRequest, list_records, may, requires, sites_for
+from spinetrial.access.limits import limited
 from spinetrial.access.models import StudySite, User
 from spinetrial.access.people import study_sites
 from spinetrial.analysis.data import Kind
@@ -217,6 +218,7 @@ def _table_words(table: str) -> str:
 
 @requires("audit.list")
 @require_safe
+@limited("search")
 def audit_trail(request: SignedInRequest) -> HttpResponse:
     """The newest entries first; `before` is the number of the last entry of the page above."""
     form = FilterForm(request.user, request.GET)
@@ -278,6 +280,7 @@ def _in_blocks(rows: QuerySet[AuditEntry], size: int = 1000) -> Iterator[dict[st
 
 @requires("audit.list")
 @require_safe
+@limited("export")
 def audit_csv(request: SignedInRequest) -> HttpResponse | StreamingHttpResponse:
     """All entries of the filter, oldest first, as CSV; the download is itself on the trail before it starts."""
     form = FilterForm(request.user, request.GET)

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from patients.models import Subject
 from spinetrial.access.gate import SignedInRequest, get_record, list_records, masked, may, requires, sites_for
+from spinetrial.access.limits import limited
 from spinetrial.access.models import StudySite
 from spinetrial.access.people import study_sites
 from spinetrial.audit.acting import acting, record_event
@@ -92,6 +93,7 @@ def site_file_of(request: SignedInRequest, code: str) -> HttpResponse:
 
 @requires("casebook")
 @require_safe
+@limited("pdf")
 def casebook_pdf(request: SignedInRequest, code: str) -> HttpResponse:
     """The casebook of one participant in the language `lang` (en, zh-hans)."""
     subject = get_record(request.user, Subject, "casebook", code=code)
@@ -107,6 +109,7 @@ def _name(subject: Subject, language: str) -> str:
 
 @requires("casebook")
 @require_safe
+@limited("export")
 def site_data(request: SignedInRequest, code: str) -> HttpResponse:
     """Every table of the site as CSV, with dictionary and audit trail."""
     site = _site(request, code)
@@ -118,6 +121,7 @@ def site_data(request: SignedInRequest, code: str) -> HttpResponse:
 
 @requires("casebook")
 @require_safe
+@limited("export")
 def site_casebooks(request: SignedInRequest, code: str) -> StreamingHttpResponse:
     """The casebooks of all participants of the site as one ZIP, sent while they are made."""
     site = _site(request, code)
