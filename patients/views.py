@@ -77,7 +77,8 @@ def contact(request: SignedInRequest, code: str) -> HttpResponse:
     subject = get_record(request.user, Subject, "contacts.view", code=code)
     gone = purge_of(subject)
     if gone is not None:
-        return render(request, "patients/contacts_purged.html", {"subject": subject, "entry": gone})
+        context = {"subject": subject, "entry": gone, "actions": [_export_action(code)]}
+        return render(request, "patients/contacts_purged.html", context)
     row = read_contact(request.user, subject, "contact page")
     form = ContactForm(request.POST or None, contact=row)
     if form.is_valid():
@@ -92,12 +93,16 @@ def contact(request: SignedInRequest, code: str) -> HttpResponse:
         else:
             messages.success(request, _("Saved."))
             return redirect("subject", code)
-    actions = []
+    actions = [_export_action(code)]
     if row is not None and may(request.user, "contacts.purge", subject.site_id):
-        actions = [{"label": _("Delete for good"), "url": reverse("contact_purge", args=[code]), "icon": "trash"}]
+        actions.append({"label": _("Delete for good"), "url": reverse("contact_purge", args=[code]), "icon": "trash"})
     title = _("Contact of %(code)s") % {"code": code}
     note = _("Encrypted, seen at this study site only. That you opened it is recorded.")
     return _page(request, title, form, reverse("subject", args=[code]), _("Save"), note, actions)
+
+
+def _export_action(code: str) -> dict[str, str]:
+    return {"label": _("All data of the person"), "url": reverse("personal_data", args=[code]), "icon": "download"}
 
 
 @requires("contacts.purge")
