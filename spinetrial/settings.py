@@ -255,6 +255,7 @@ CELERY_BEAT_SCHEDULE = {
     "resend": {"task": "followup.tasks.send_due", "schedule": 5 * 60},
     "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},
     "tell signers": {"task": "spinetrial.crf.tasks.tell_signers", "schedule": 5 * 60},
+    "forget old drafts": {"task": "spinetrial.crf.tasks.forget_old_drafts", "schedule": 24 * 60 * 60},
 }
 # `@shared_task` binds to the application that exists at first use, and a check counts once it is imported.
 # Loading both here covers web, commands and tests, and keeps them out of `spinetrial/__init__.py`,

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 from django.utils.cache import add_never_cache_headers
 
@@ -74,6 +74,9 @@ class GateMiddleware:
         if action is None:
             return None
         if not request.user.is_authenticated:
+            if request.headers.get("X-Requested-With") == "XMLHttpRequest":
+                # A script can do nothing with a log-in page; it asks for the password over the form instead.
+                return JsonResponse({"error": "logged out"}, status=401)
             return redirect_to_login(request.get_full_path())
         step = first_step(request, request.user)
         if step:

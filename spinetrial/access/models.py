@@ -258,6 +258,12 @@ class TrialState(models.Model):
         return cls.objects.get(id=1)
 
     @classmethod
+    def held(cls) -> TrialState:
+        """The row, which nobody changes until the end of the transaction, as the triggers of a save hold it."""
+        table = cls._meta.db_table
+        return cls.objects.raw(f"SELECT * FROM {table} WHERE id = 1 FOR SHARE")[0]  # noqa: S608
+
+    @classmethod
     def for_change(cls) -> TrialState:
         """The row, locked until the end of the transaction: waits for running saves, which hold it shared."""
         return cls.objects.select_for_update().get(id=1)

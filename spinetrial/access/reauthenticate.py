@@ -60,6 +60,23 @@ class ConfirmForm(forms.Form):
         return not errors
 
 
+def check_credentials(request: HttpRequest, user: User, password: str, code: str = "") -> dict[str, str]:
+    """Check password and, where enrolled, the code of the authenticator of `user`, who need not be logged in.
+
+    Returns messages by form field ("password", "code"); empty when both are right, and `user.backend` then names the
+    backend that knew the person, as `login()` wants it. Failures count as those of the log-in page do.
+    """
+    found = authenticate(request, username=user.username, password=password)
+    if found is None or found != user:
+        return {"password": _("This is not your password. Nothing was done.")}
+    if second_factor_enrolled(user) and not second_factor.use_code(user, code):
+        lockout.count_failure(request, user)
+        text = _("This code is not right, or it was used before. Wait for the next one. Nothing was done.")
+        return {"code": text}
+    user.backend = found.backend
+    return {}
+
+
 def confirm_person(
     request: HttpRequest, password: str, code: str = "", *, purpose: str, subject_id: int | None = None
 ) -> dict[str, str]:
@@ -70,12 +87,7 @@ def confirm_person(
     the page that says so, and the session ends. Call outside any transaction that may be rolled back.
     """
     user = cast(User, request.user)  # behind the gate
-    errors: dict[str, str] = {}
-    if authenticate(request, username=user.username, password=password) != user:
-        errors["password"] = _("This is not your password. Nothing was done.")
-    elif second_factor_enrolled(user) and not second_factor.use_code(user, code):
-        errors["code"] = _("This code is not right, or it was used before. Wait for the next one. Nothing was done.")
-        lockout.count_failure(request, user)
+    errors = check_credentials(request, user, password, code)
     if errors:
         with acting(user):
             record_event(f"{purpose} refused: not confirmed", subject_id=subject_id, user_id=user.pk)

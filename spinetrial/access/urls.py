@@ -1,6 +1,6 @@
 from django.urls import path
 
-from spinetrial.access import own, review, views
+from spinetrial.access import own, renew, review, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -19,6 +19,7 @@ urlpatterns = [
     path("second-factor/passkey/", own.second_factor_passkey, name="second_factor_passkey"),
     path("second-factor/passkey/options/", own.passkey_options, name="passkey_options"),
     path("second-factor/remove/", own.second_factor_remove, name="second_factor_remove"),
+    path("login/renew/", renew.renew, name="login_renew"),
     path("language/", views.set_language, name="set_language"),
     path("site/", views.choose_site, name="choose_site"),
     path("accounts/", views.account_list, name="accounts"),

@@ -17,8 +17,9 @@ from patients.models import Subject
 from radiotherapy.crfs import COURSE
 from radiotherapy.record_fraction import do_record_fraction
 from randomization.allocate import do_randomize
-from randomization.lists import do_generate, do_seal
-from randomization.models import AllocatedArm, RandomizationList
+from randomization.lists import do_generate, do_import, do_seal
+from randomization.models import ARM_CODES, AllocatedArm, RandomizationList
+from randomization.permuted_blocks import ListedSlot
 from spinetrial.access.policy import Role
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
@@ -90,8 +91,8 @@ class Trial:
         return self.failed if code == SCREEN_FAILURE.code else self.followed
 
 
-def make_trial() -> Trial:
-    """Commit the trial above (takes some seconds)."""
+def make_trial(arm: str = "") -> Trial:
+    """Commit the trial above (takes some seconds). With `arm`, the followed participant is allocated to it."""
     cast = make_cast()
     everyone = cast.investigator_a
     with acting(SETUP, "test"):
@@ -99,8 +100,14 @@ def make_trial() -> Trial:
             join(everyone, role, cast.site_a)
         for role in (Role.DATA_MANAGER, Role.STATISTICIAN, Role.CUSTODIAN, Role.ADMINISTRATOR):
             join(everyone, role)
-    do_seal(cast.custodian, do_generate(cast.custodian, cast.site_a, 12))
-    draft = do_generate(cast.custodian, cast.site_b, 12)
+    if arm:
+        arms = [arm, *(code for code in ARM_CODES if code != arm)] * 6
+        slots = [ListedSlot(number, code) for number, code in enumerate(arms, 1)]
+        do_seal(cast.custodian, do_import(cast.custodian, cast.site_a, slots))
+        draft = do_import(cast.custodian, cast.site_b, slots)
+    else:
+        do_seal(cast.custodian, do_generate(cast.custodian, cast.site_a, 12))
+        draft = do_generate(cast.custodian, cast.site_b, 12)
 
     followed = factory.screened(everyone, everyone, cast.site_a)
     factory.answer(followed, everyone)
@@ -122,8 +129,8 @@ def make_trial() -> Trial:
     )
     with at(factory.noon(RANDOMISED)):
         do_randomize(everyone, followed)
-    arm = AllocatedArm.objects.get(subject=followed).arm
-    target = {"level": "T8", "gtv1": True, "body_extent": "central", **ctv_sectors(arm)}
+    given = AllocatedArm.objects.get(subject=followed).arm
+    target = {"level": "T8", "gtv1": True, "body_extent": "central", **ctv_sectors(given)}
     on(
         RANDOMISED,
         COURSE,
