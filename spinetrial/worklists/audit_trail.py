@@ -67,6 +67,7 @@ PURPOSES = {
     "lock": gettext_lazy("Lock"),
     "access review": gettext_lazy("Access review"),
     "second factor": gettext_lazy("Second factor"),
+    "removal of the second factor": gettext_lazy("Removal of the second factor"),
     "new recovery codes": gettext_lazy("New recovery codes"),
     "passkey": gettext_lazy("Passkey"),
     "contacts purge": gettext_lazy("Deletion of contact details"),
