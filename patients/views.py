@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters
 
 from patients.crfs import CONSENT, SCREENING
@@ -47,7 +48,9 @@ from spinetrial.review import trial
 
 _CONTACT = ("name", "telephone", "email", "hospital_number")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
-_NAMES_PERSON = "The reason holds a name or contact, and reasons stay for ever: say it without. Nothing was done."
+_NAMES_PERSON = gettext_noop(
+    "The reason holds a name or contact, and reasons stay for ever: say it without. Nothing was done."
+)
 _CLOSED = "The trial is frozen or locked: nothing can be entered. Nothing was saved."
 
 
