@@ -51,6 +51,8 @@ ANY  health                200 200 200 200  200 200 200 200  200 200 200 200  20
 GET  login                 302 302 302 302  302 302 302 302  302 302 302 302  302   200
 POST login                 302 302 302 302  302 302 302 302  302 302 302 302  302   200
 GET  logout                405 405 405 405  405 405 405 405  405 405 405 405  405   405
+GET  login_renew           200 200 200 200  200 200 200 200  200 200 200 200  200   200
+POST login_renew           409 409 409 409  409 409 409 409  409 409 409 409  409   422
 POST logout                302 302 302 302  302 302 302 302  302 302 302 302  302   302
 ANY  password_change       200 200 200 200  200 200 200 200  200 200 200 200  200   log
 GET  password_change_done  200 200 200 200  200 200 200 200  200 200 200 200  200   log
@@ -100,6 +102,10 @@ POST reminder_stop         422 422 403 403  403 403 403 403  404 404 403 403  40
 ANY  crf                   200 200 200 200  200 200 403 403  404 404 404 404  403   log
 GET  crf_edit              200 200 403 403  403 403 403 403  404 404 404 404  403   log
 POST crf_edit              422 422 403 403  403 403 403 403  404 404 404 404  403   log
+GET  draft                 405 405 405 405  405 405 403 403  405 405 405 405  403   log
+POST draft                 200 200 403 403  403 403 403 403  404 404 404 404  403   log
+GET  draft_discard         405 405 405 405  405 405 403 403  405 405 405 405  403   log
+POST draft_discard         302 302 403 403  403 403 403 403  404 404 404 404  403   log
 GET  crf_edit:imaging      200 200 200 403  403 403 403 403  404 404 404 404  403   log
 POST crf_edit:imaging      422 422 422 403  403 403 403 403  404 404 404 404  403   log
 ANY  crf:arm               302 302 302 302  302 302 403 403  404 404 404 404  403   log
@@ -215,6 +221,8 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "verify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
     "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "item": w.query.item},
     "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},
+    "draft": lambda w: {"spec_code": "P.DM", "key": "form"},
+    "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf_edit:imaging": lambda w: {"spec_code": "F.IMAGING", "key": "W2"},
     "record_history": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
     "record_history:arm": lambda w: {"spec_code": "R.RT", "pk": w.arm_query.record_id},
