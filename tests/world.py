@@ -21,8 +21,12 @@ from spinetrial.access.policy import Role
 from spinetrial.analysis.lock import do_lock_trial
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
+from spinetrial.crf.content import stored
+from spinetrial.crf.registry import get_spec
+from spinetrial.crf.reviewing import sign, verify
 from spinetrial.review import trial
-from spinetrial.review.models import Query
+from spinetrial.review.freezes import do_freeze_part
+from spinetrial.review.models import Freeze, Query, Signature
 from spinetrial.review.queries import raise_query
 from tests.cast import SETUP
 from tests.journey.participants import TODAY, Trial, make_trial
@@ -47,6 +51,7 @@ class World:
     arm_query: Query
     event: AdverseEvent
     reminder: Reminder
+    freeze: Freeze
     membership: Membership
     locked: bool = False
 
@@ -77,6 +82,20 @@ def make_world(arm: str) -> World:
         Membership.objects.update(trained_on=date(2020, 1, 1), delegated_on=date(2020, 1, 1))
     course = Course.objects.get(subject=made.followed)
     with at(NOW):
+        frozen = do_freeze_part(cast.data_manager, made.failed, "screening failed")
+        for code in ("P.DM", "R.RT"):
+            spec = get_spec(code)
+            (shown,) = stored([made.followed.pk], [spec])
+            verify(cast.monitor_a, made.followed, shown.key, shown.sha256)
+            sign(
+                people["investigator_a"],
+                made.followed,
+                {shown.key: shown.sha256},
+                meaning=Signature.Meaning.REVIEWED,
+                scope=Signature.Scope.FORM,
+                event=shown.event,
+                certify=True,
+            )
         # Questions on a form that shows the arm: the last thing written, in other words and number in either world.
         arm_query, *_more = [
             raise_query(
@@ -99,6 +118,7 @@ def make_world(arm: str) -> World:
         arm_query=arm_query,
         event=AdverseEvent.objects.get(),
         reminder=Reminder.objects.filter(state=ReminderState.PLANNED).first(),
+        freeze=frozen,
         membership=Membership.objects.get(user=cast.coordinator_b),
     )
 
