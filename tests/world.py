@@ -71,7 +71,7 @@ def make_world(arm: str) -> World:
         "future": [(Role.COORDINATOR, cast.site_a, TODAY + timedelta(days=1), None)],
         "mixed": [(Role.ASSESSOR, cast.site_a, None, None), (Role.COORDINATOR, cast.site_b, None, None)],
     }
-    with acting(SETUP, "test"):
+    with at(factory.noon(factory.BEFORE)), acting(SETUP, "test"):
         for name, memberships in more.items():
             username = f"{name.replace('_', '-')}-2" if name == "investigator_a" else name.replace("_", "-")
             people[name] = user = User(username=username, full_name=name.title(), email=f"{name}@example.org")
