@@ -224,10 +224,14 @@ def transactional_db():
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_and_local(django_test_environment) -> None:
-    """Cheap password hashes, and jobs that run where they are handed over instead of in a worker."""
+    """Cheap password hashes, no hurdles, and jobs that run where they are handed over instead of in a worker."""
     from spinetrial.celery import app
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # What would stop a test on its way to something else; the tests of each switch it on.
+    settings.REQUIRE_MFA = False
+    settings.RATE_LIMITS = False
+    settings.IDLE_SECONDS = settings.SESSION_LIMIT_SECONDS = 10**10  # tests jump through the months with one session
     app.conf.task_always_eager = True
     app.conf.task_eager_propagates = True
 

@@ -41,6 +41,9 @@ class Contact(models.Model):
     site_path = "subject__site"
     # Not even encrypted: what the trail keeps could never be deleted when the person asks for it.
     audit_not_kept = ("name", "telephone", "email", "hospital_number")
+    # No trial data: a person may have them deleted, and keys are changed, after the lock too. `do_change_contact`
+    # refuses new ones then.
+    survives_lock = True
 
     def __str__(self) -> str:
         return f"Contact {self.pk}"

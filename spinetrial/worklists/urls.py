@@ -1,7 +1,18 @@
 from django.urls import path
 
-from spinetrial.worklists import audit_trail, history, matrix, queries, sdv, sign_off, signing, subject, worklist
-from spinetrial.worklists import freezing, history, matrix, queries, sdv, signing, site_file, subject, worklist
+from spinetrial.worklists import (
+    audit_trail,
+    freezing,
+    history,
+    matrix,
+    queries,
+    sdv,
+    sign_off,
+    signing,
+    site_file,
+    subject,
+    worklist,
+)
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),

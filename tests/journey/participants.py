@@ -20,14 +20,13 @@ from randomization.allocate import do_randomize
 from randomization.lists import do_generate, do_import, do_seal
 from randomization.models import ARM_CODES, AllocatedArm, RandomizationList
 from randomization.permuted_blocks import ListedSlot
-from spinetrial.access.models import Membership
 from spinetrial.access.policy import Role
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
 from spinetrial.crf.save import enter
 from spinetrial.review.models import Query
 from spinetrial.review.queries import raise_query
-from tests.cast import SETUP, Cast, make_cast
+from tests.cast import SETUP, Cast, join, make_cast
 from tests.patients import factory
 
 RANDOMISED = date(2026, 3, 11)
@@ -98,9 +97,9 @@ def make_trial(arm: str = "") -> Trial:
     everyone = cast.investigator_a
     with acting(SETUP, "test"):
         for role in (Role.COORDINATOR, Role.ASSESSOR, Role.MONITOR):
-            Membership(user=everyone, role=role, site=cast.site_a, starts=date(2020, 1, 1)).save()
+            join(everyone, role, cast.site_a)
         for role in (Role.DATA_MANAGER, Role.STATISTICIAN, Role.CUSTODIAN, Role.ADMINISTRATOR):
-            Membership(user=everyone, role=role, starts=date(2020, 1, 1)).save()
+            join(everyone, role)
     if arm:
         arms = [arm, *(code for code in ARM_CODES if code != arm)] * 6
         slots = [ListedSlot(number, code) for number, code in enumerate(arms, 1)]
