@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from allauth.mfa.models import Authenticator
 from django.db import transaction
 
 from adverse_events.models import AdverseEvent
 from followup.models import Reminder, ReminderState
 from radiotherapy.models import Course
 from randomization.models import RandomizationList
-from spinetrial.access.models import Membership, User
+from spinetrial.access.models import AccessReview, Membership, User
 from spinetrial.access.policy import Role
+from spinetrial.access.review import do_review, in_force
 from spinetrial.analysis.lock import do_lock_trial
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
@@ -41,7 +43,8 @@ class World:
     """`people`: one account per role and site (coordinator_a ... monitor_b, data_manager ...), and those below.
 
     `outsider` has an account and no membership, `ended` was coordinator at site A until yesterday, `future` will be
-    from tomorrow, `mixed` is coordinator at B and imaging assessor at A. `everyone` holds every role at A.
+    from tomorrow, `mixed` is coordinator at B and imaging assessor at A. `everyone` holds every role at A. `locked_out`
+    failed too often, and has a second factor.
     """
 
     trial: Trial
@@ -52,6 +55,7 @@ class World:
     event: AdverseEvent
     reminder: Reminder
     freeze: Freeze
+    review: AccessReview
     membership: Membership
     locked: bool = False
 
@@ -79,6 +83,10 @@ def make_world(arm: str) -> World:
             user.save()
             for role, site, starts, ends in memberships:
                 Membership(user=user, role=role, site=site, starts=starts or date(2020, 1, 1), ends=ends).save()
+        # Somebody for the pages that unlock an account and take a second factor away.
+        people["locked_out"] = user = User(username="locked-out", full_name="Locked Out", locked_at=NOW)
+        user.save()
+        Authenticator(user=user, type=Authenticator.Type.TOTP, data={}).save()
         Membership.objects.update(trained_on=date(2020, 1, 1), delegated_on=date(2020, 1, 1))
     course = Course.objects.get(subject=made.followed)
     with at(NOW):
@@ -110,6 +118,8 @@ def make_world(arm: str) -> World:
             )
             for _number in range(1 + (arm == "WHOLE"))
         ]
+    with at(NOW):
+        review = do_review(cast.administrator, in_force(), "")
     return World(
         trial=made,
         people=people,
@@ -119,6 +129,7 @@ def make_world(arm: str) -> World:
         event=AdverseEvent.objects.get(),
         reminder=Reminder.objects.filter(state=ReminderState.PLANNED).first(),
         freeze=frozen,
+        review=review,
         membership=Membership.objects.get(user=cast.coordinator_b),
     )
 

@@ -152,7 +152,7 @@ def _unverified(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Block
 
 
 def _waiting(form: SdvForm) -> str:
-    count, again = len(form.waiting), len(form.again & set(form.waiting))
+    count, again = len(form.waiting), len(set(form.again) & set(form.waiting))
     text = ngettext("%(n)d item", "%(n)d items", count) % {"n": count}
     return text + (", " + _("%(n)d of them to verify again") % {"n": again} if again else "")
 

@@ -55,6 +55,22 @@ POST logout                302 302 302 302  302 302 302 302  302 302 302 302  30
 ANY  password_change       200 200 200 200  200 200 200 200  200 200 200 200  200   log
 GET  password_change_done  200 200 200 200  200 200 200 200  200 200 200 200  200   log
 POST password_change_done  405 405 405 405  405 405 405 405  405 405 405 405  405   log
+ANY  login_code            302 302 302 302  302 302 302 302  302 302 302 302  302   302
+ANY  login_passkey         302 302 302 302  302 302 302 302  302 302 302 302  302   302
+GET  login_renew           200 200 200 200  200 200 200 200  200 200 200 200  200   200
+POST login_renew           409 409 409 409  409 409 409 409  409 409 409 409  409   422
+ANY  session_state         200 200 200 200  200 200 200 200  200 200 200 200  200   200
+GET  my_account            200 200 200 200  200 200 200 200  200 200 200 200  200   log
+POST my_account            405 405 405 405  405 405 405 405  405 405 405 405  405   log
+GET  second_factor         200 200 200 200  200 200 200 200  200 200 200 200  200   log
+POST second_factor         405 405 405 405  405 405 405 405  405 405 405 405  405   log
+GET  second_factor_app     200 200 200 200  200 200 200 200  200 200 200 200  200   log
+POST second_factor_app     422 422 422 422  422 422 422 422  422 422 422 422  422   log
+ANY  second_factor_codes   302 302 302 302  302 302 302 302  302 302 302 302  302   log
+ANY  second_factor_passkey 302 302 302 302  302 302 302 302  302 302 302 302  302   log
+ANY  second_factor_remove  302 302 302 302  302 302 302 302  302 302 302 302  302   log
+GET  passkey_options       403 403 403 403  403 403 403 403  403 403 403 403  403   log
+POST passkey_options       405 405 405 405  405 405 405 405  405 405 405 405  405   log
 ANY  set_language          302 302 302 302  302 302 302 302  302 302 302 302  302   302
 GET  choose_site           405 405 405 405  405 405 405 405  405 405 405 405  405   log
 POST choose_site           302 302 302 302  302 302 302 302  302 302 302 302  302   log
@@ -72,6 +88,20 @@ GET  membership_new        403 403 403 403  403 403 403 200  403 403 403 403  40
 POST membership_new        403 403 403 403  403 403 403 422  403 403 403 403  403   log
 GET  membership_end        403 403 403 403  403 403 403 200  403 403 403 403  403   log
 POST membership_end        403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  account_unlock        403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST account_unlock        403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  account_second_factor 403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST account_second_factor 403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  membership_training   403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST membership_training   403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  access_review         403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST access_review         403 403 403 403  403 403 403 302  403 403 403 403  403   log
+GET  access_now_csv        403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST access_now_csv        403 403 403 403  403 403 403 405  403 403 403 403  403   log
+GET  access_review_detail  403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST access_review_detail  403 403 403 403  403 403 403 405  403 403 403 403  403   log
+GET  access_review_csv     403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST access_review_csv     403 403 403 403  403 403 403 405  403 403 403 403  403   log
 GET  site_new              403 403 403 403  403 403 403 200  403 403 403 403  403   log
 POST site_new              403 403 403 403  403 403 403 422  403 403 403 403  403   log
 GET  site_edit             403 403 403 403  403 403 403 200  403 403 403 403  403   log
@@ -83,6 +113,8 @@ POST subject_new           422 422 403 403  403 403 403 403  422 422 403 403  40
 ANY  subject               200 200 200 200  200 200 403 403  404 404 404 404  403   log
 GET  contact               200 200 403 403  403 403 403 403  404 404 403 403  403   log
 POST contact               422 422 403 403  403 403 403 403  404 404 403 403  403   log
+GET  contact_purge         403 200 403 403  403 403 403 403  403 404 403 403  403   log
+POST contact_purge         403 422 403 403  403 403 403 403  403 404 403 403  403   log
 GET  eligibility           200 200 200 200  200 200 403 403  404 404 404 404  403   log
 POST eligibility           403 422 403 403  403 403 403 403  404 404 404 404  403   log
 ANY  adverse_events        200 200 200 200  200 200 403 403  404 404 404 404  403   log
@@ -99,6 +131,10 @@ POST crf_edit              422 422 403 403  403 403 403 403  404 404 404 404  40
 GET  crf_edit:imaging      200 200 200 403  403 403 403 403  404 404 404 404  403   log
 POST crf_edit:imaging      422 422 422 403  403 403 403 403  404 404 404 404  403   log
 ANY  crf:arm               302 302 302 302  302 302 403 403  404 404 404 404  403   log
+GET  draft                 405 405 405 405  405 405 403 403  405 405 405 405  403   log
+POST draft                 200 200 403 403  403 403 403 403  404 404 404 404  403   log
+GET  draft_discard         405 405 405 405  405 405 403 403  405 405 405 405  403   log
+POST draft_discard         302 302 302 302  302 302 403 403  404 404 404 404  403   log
 ANY  crf_answers           200 200 200 200  200 200 403 403  404 404 404 404  403   log
 ANY  crf_answers:arm       200 200 403 200  200 403 403 403  404 404 404 404  403   log
 ANY  record_history        200 200 403 200  200 403 403 403  404 404 403 404  403   log
@@ -232,6 +268,13 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "account_password": lambda w: {"pk": w.people["coordinator_b"].pk},
     "membership_new": lambda w: {"pk": w.people["coordinator_b"].pk},
     "membership_end": lambda w: {"pk": w.membership.pk},
+    "account_unlock": lambda w: {"pk": w.people["locked_out"].pk},
+    "account_second_factor": lambda w: {"pk": w.people["locked_out"].pk},
+    "membership_training": lambda w: {"pk": w.membership.pk},
+    "access_review_detail": lambda w: {"pk": w.review.pk},
+    "access_review_csv": lambda w: {"pk": w.review.pk},
+    "draft": lambda w: {"spec_code": "P.DM", "key": "form"},
+    "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "site_edit": lambda w: {"code": "NK"},
     "reminder_stop": lambda w: {"pk": w.reminder.pk},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
