@@ -86,7 +86,7 @@ def make_world(arm: str) -> World:
         # Somebody for the pages that unlock an account and take a second factor away.
         people["locked_out"] = user = User(username="locked-out", full_name="Locked Out", locked_at=NOW)
         user.save()
-        Authenticator(user=user, type=Authenticator.Type.TOTP, data={}).save()
+        Authenticator(user=user, type=Authenticator.Type.TOTP, data={}, created_at=NOW).save()
         Membership.objects.update(trained_on=date(2020, 1, 1), delegated_on=date(2020, 1, 1))
     course = Course.objects.get(subject=made.followed)
     with at(NOW):
