@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.apps import apps
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -209,7 +210,7 @@ class _Casebook:
         zone = self.subject.site.timezone
         yield Paragraph(_("Every act recorded for this participant, oldest first. Times in the zone %(zone)s.")
                         % {"zone": zone}, "note")  # fmt: skip
-        names = {table: title for table, title in _tables()}
+        names = _tables()
         rows: list[tuple[str, ...]] = []
         for entry in entries_of(self.subject, see_arm=self.see_arm):
             what = names.get(entry.table_name, entry.table_name)
@@ -255,12 +256,13 @@ def _acts() -> dict[str, str]:
     return {"insert": _("entered"), "update": _("changed"), "delete": _("removed")}
 
 
-def _tables() -> Iterable[tuple[str, str]]:
-    """Tables of the CRFs with the title of the form; others go by their own name."""
+def _tables() -> dict[str, str]:
+    """Tables in words: those of the CRFs by the title of the form, others by the name of their model."""
+    names = {model._meta.db_table: str(model._meta.verbose_name) for model in apps.get_models()}
     for spec in all_specs():
-        yield spec.model._meta.db_table, _(str(spec.title))
-        for group in spec.rows:
-            yield group.model._meta.db_table, _(str(group.title))
+        names[spec.model._meta.db_table] = _(str(spec.title))
+        names |= {group.model._meta.db_table: _(str(group.title)) for group in spec.rows}
+    return names
 
 
 def _order() -> dict[str, int]:
