@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import cast
 
 from adverse_events.models import AdverseEvent
-from patients.milestones import milestones_for
+from patients.milestones import milestones_for, setters
 from patients.models import Milestones
 from spinetrial.access.gate import of_subject
 from spinetrial.crf.rules import not_in_future
@@ -77,8 +77,11 @@ def _caused_before_treatment(values: Values) -> bool:
 
 def _entered_twice(values: Values) -> bool:
     event = _event(values)
-    same = of_subject(event.subject, AdverseEvent).filter(ctcae_code=event.ctcae_code, onset_date=event.onset_date)
-    return same.exclude(pk=event.pk).exists()
+    if "events" not in values.shared:
+        stored = of_subject(event.subject, AdverseEvent)
+        values.shared["events"] = list(stored.values_list("pk", "ctcae_code", "onset_date"))
+    same = (event.ctcae_code, event.onset_date)
+    return any(pk != event.pk and same == (code, onset) for pk, code, onset in values.shared["events"])
 
 
 CHECKS = (
@@ -109,12 +112,14 @@ CHECKS = (
         ("onset_date",),
         _("The event starts before the consent: is it history rather than an adverse event, or has it become worse?"),
         _before_consent,
+        reads=setters("consent_date"),
     ),
     EditCheck(
         "ae_fatal_death_date",
         ("end_date",),
         _("The end of the fatal event and the date of death on record are not the same."),
         _fatal_without_death,
+        reads=setters("death_date"),
     ),
     EditCheck(
         "ae_grade_4_not_serious",
@@ -127,17 +132,20 @@ CHECKS = (
         ("flare",),
         _("A pain flare starts within 10 days of the first fraction. Is it one?"),
         _flare_at_another_time,
+        reads=setters("rt_start"),
     ),
     EditCheck(
         "ae_related_before_rt",
         ("relation_radiotherapy",),
         _("The event starts before the trial's radiotherapy. Can it be caused by it?"),
         _caused_before_treatment,
+        reads=setters("rt_start"),
     ),
     EditCheck(
         "ae_entered_twice",
         ("ctcae_code", "onset_date"),
         _("Another event with the same term and start is recorded. Is it the same one?"),
         _entered_twice,
+        reads=("A.AE",),
     ),
 )

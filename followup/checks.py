@@ -14,7 +14,7 @@ from followup.models import (
     Visit,
 )
 from followup.visits import plan_of
-from patients.milestones import dates, death_differs, milestones_for, milestones_of, report_death
+from patients.milestones import dates, death_differs, milestones_for, milestones_of, report_death, setters
 from patients.models import Milestones, Subject, Withdrawal
 from spinetrial.access.gate import AnyActor, of_subject
 from spinetrial.audit.acting import Actor
@@ -88,6 +88,15 @@ def _deaths_told_by_visits(subject: Subject, *, leaving_out: int | None = None) 
     return {day for day in visits.values_list("death_date", flat=True) if day is not None}
 
 
+def _other_visits(values: Values) -> list[tuple[str, date | None, date | None]]:
+    """Event, date and date of death of the subject's other visits; read once for all checks of a round."""
+    if "visits" not in values.shared:
+        stored = of_subject(values.record.subject, Visit)
+        values.shared["visits"] = list(stored.values_list("event", "visit_date", "death_date"))
+    own = cast(EventRecord, values.record).event
+    return [each for each in values.shared["visits"] if each[0] != own]
+
+
 def _death_known_elsewhere(values: Values) -> date | None:
     """The recorded death, unless this very visit is what recorded it and may now be correcting it."""
     visit, milestones = values.record, _milestones(values)
@@ -115,8 +124,8 @@ def _death_before_other_visit(values: Values) -> bool:
 
 def _death_dates_differ(values: Values) -> bool:
     visit = _visit(values)
-    others = _deaths_told_by_visits(visit.subject, leaving_out=visit.pk)
-    return death_differs(visit.subject, visit.death_date) or (
+    others = {death for _event, _day, death in _other_visits(values) if death is not None}
+    return death_differs(values, visit.death_date) or (
         visit.death_date is not None and bool(others - {visit.death_date})
     )
 
@@ -126,8 +135,7 @@ def _out_of_order(values: Values) -> bool:
     if visit.visit_date is None:
         return False
     place = events.event_order(CURRENT, visit.event)
-    others = of_subject(visit.subject, Visit).exclude(event=visit.event).filter(visit_date__isnull=False)
-    for event, day in others.values_list("event", "visit_date"):
+    for event, day, _death in _other_visits(values):
         if day is None:
             continue
         before = events.event_order(CURRENT, event) < place
@@ -154,6 +162,27 @@ def _frankel_against_deficits(values: Values) -> bool:
         return Deficit.PRESENT in deficits
     return visit.frankel in (Frankel.A, Frankel.B, Frankel.C, Frankel.D) and deficits == {Deficit.NONE.value}
 
+
+#: How many successive visits with the same three scores are worth a remark.
+SAME_SCORES = 3
+
+
+def _scores_never_move(values: Values) -> bool:
+    """Worst, average and present pain are what they were at the visits before, though there is pain."""
+    visit = _visit(values)
+    scores = (visit.nrs_worst, visit.nrs_average, visit.nrs_current)
+    if None in scores or visit.nrs_worst == 0:
+        return False
+    place = events.event_order(CURRENT, visit.event)
+    stored = of_subject(visit.subject, Visit).filter(nrs_worst__isnull=False)
+    rows = stored.values_list("event", "nrs_worst", "nrs_average", "nrs_current")
+    earlier = sorted((order, each[1:]) for each in rows if (order := events.event_order(CURRENT, each[0])) < place)
+    before = [found for _order, found in earlier[-(SAME_SCORES - 1) :]]
+    return before == [scores] * (SAME_SCORES - 1)
+
+
+#: What the windows of the visits follow from.
+_WINDOW = setters("rt_start", "rt_end", "never_irradiated", "death_date", "followup_ended_on")
 
 VISIT_CHECKS = (
     *not_in_future("visit_date", "index_treatment_date", "new_systemic_date", "death_date"),
@@ -217,24 +246,34 @@ VISIT_CHECKS = (
         ("visit_date",),
         _("This date is later than the end of follow-up on record. Which of the two is right?"),
         _after_end_of_followup,
+        reads=setters("followup_ended_on"),
     ),
     EditCheck(
         "visit_out_of_window",
         ("visit_date",),
         _("The visit lies outside its window. Is the date right? The visit is kept and flagged."),
         _out_of_window,
+        reads=_WINDOW,
     ),
     EditCheck(
         "visit_out_of_order",
         ("visit_date",),
         _("The visit dates are not in the order of the visits. Which date is wrong?"),
         _out_of_order,
+        reads=(VISIT_CODE,),
     ),
     EditCheck(
         "nrs_more_than_worst",
         ("nrs_worst",),
         _("The average or present pain is higher than the worst pain."),
         _more_than_worst,
+    ),
+    EditCheck(
+        "scores_never_move",
+        ("nrs_worst", "nrs_average", "nrs_current"),
+        _("The three pain scores are the same as at the two visits before."),
+        _scores_never_move,
+        Level.NOTE,
     ),
     EditCheck(
         "frankel_against_deficits",
@@ -247,6 +286,7 @@ VISIT_CHECKS = (
         ("death_date",),
         _("Another form gives another date of death."),
         _death_dates_differ,
+        reads=setters("death_date"),
     ),
 )
 
@@ -276,12 +316,13 @@ def _level_twice(values: Values) -> bool:
     return len(levels) != len(set(levels))
 
 
-def _fracture_without_collapse(values: Values) -> bool:
+def _fracture_without_collapse(values: Values) -> list[str]:
     """A fracture is a loss of more than 20 per cent of the height (S1)."""
-    return any(
-        row.symptomatic is not None and row.height_loss is not None and row.height_loss <= 20
+    return [
+        row.level
         for row in _vertebrae(values)
-    )
+        if row.symptomatic is not None and row.height_loss is not None and row.height_loss <= 20
+    ]
 
 
 IMAGING_CHECKS = (
@@ -340,12 +381,14 @@ IMAGING_CHECKS = (
         ("imaging_date",),
         _("This date is later than the end of follow-up on record. Which of the two is right?"),
         _after_end_of_followup,
+        reads=setters("followup_ended_on"),
     ),
     EditCheck(
         "imaging_out_of_window",
         ("imaging_date",),
         _("The imaging lies outside the window of its visit. Is the date right? It is kept and flagged."),
         _out_of_window,
+        reads=_WINDOW,
     ),
     EditCheck(
         "fracture_without_collapse",

@@ -40,8 +40,8 @@ VISIT = CrfSpec(
                     "nrs_worst", sdtm="QS.QSSTRESN", unit="0-10", sdv=True, show_when=_DONE, previous=True, widget="nrs"
                 ),
                 Item("nrs_missing", sdtm="QS.QSREASND", sdv=True, show_when=_DONE),
-                Item("nrs_average", sdtm="QS.QSSTRESN", unit="0-10", show_when=_DONE, widget="nrs"),
-                Item("nrs_current", sdtm="QS.QSSTRESN", unit="0-10", show_when=_DONE, widget="nrs"),
+                Item("nrs_average", sdtm="QS.QSSTRESN", unit="0-10", show_when=_DONE, widget="nrs", missing=True),
+                Item("nrs_current", sdtm="QS.QSSTRESN", unit="0-10", show_when=_DONE, widget="nrs", missing=True),
                 Item("analgesics", sdtm="CM.CMOCCUR", sdv=True, required=True, show_when=_DONE, previous=True),
             ),
         ),
@@ -72,14 +72,16 @@ VISIT = CrfSpec(
                     required=True,
                     show_when=ShowWhen("index_treatment", (IndexTreatment.OTHER.value,)),
                 ),
-                Item("new_systemic", sdtm="CM.CMOCCUR", required=True, show_when=_DONE),
+                Item("new_systemic", sdtm="CM.CMOCCUR", required=True, show_when=_DONE, missing=True),
                 Item(
                     "new_systemic_text",
                     sdtm="CM.CMTRT",
                     required=True,
                     show_when=ShowWhen("new_systemic", ("True",)),
                 ),
-                Item("new_systemic_date", sdtm="CM.CMSTDTC", show_when=ShowWhen("new_systemic", ("True",))),
+                Item(
+                    "new_systemic_date", sdtm="CM.CMSTDTC", show_when=ShowWhen("new_systemic", ("True",)), missing=True
+                ),
             ),
         ),
         Section(_("Adverse events"), (Item("ae_any", sdtm="AE.AEOCCUR", required=True, show_when=_DONE),)),
@@ -130,7 +132,7 @@ IMAGING = CrfSpec(
         Section(
             _("Spinal cord"),
             (
-                Item("cord_injury", sdtm="NV.NVSTRESC", sdv=True, required=True, show_when=_IMAGED),
+                Item("cord_injury", sdtm="NV.NVSTRESC", sdv=True, required=True, show_when=_IMAGED, missing=True),
                 Item(
                     "cord_grade",
                     sdtm="NV.NVSTRESC",

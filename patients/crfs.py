@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from patients import consequences
 from patients.eligibility import after_eligibility, stamp
-from patients.milestones import death_differs, milestones_for
+from patients.milestones import death_differs, milestones_for, setters
 from patients.models import (
     BaselineAnalgesic,
     BaselinePain,
@@ -295,7 +295,7 @@ DEMOGRAPHICS = CrfSpec(
             (
                 Item("birth_date", sdtm="DM.BRTHDTC", sdv=True),
                 Item("sex", sdtm="DM.SEX", sdv=True),
-                Item("height_cm", sdtm="VS.VSORRES", unit="cm"),
+                Item("height_cm", sdtm="VS.VSORRES", unit="cm", missing=True),
             ),
         ),
     ),
@@ -344,18 +344,24 @@ TUMOUR = CrfSpec(
                 Item("site", sdtm="TU.TULOC", sdv=True),
                 Item("site_other", required=True, show_when=ShowWhen("site", (PrimarySite.OTHER,))),
                 Item("tumour_class", sdtm="MH.MHSCAT", sdv=True),
-                Item("diagnosed_on", sdtm="MH.MHSTDTC"),
+                Item("diagnosed_on", sdtm="MH.MHSTDTC", missing=True),
                 Item("stage", sdtm="MH.MHSTAGE"),
-                Item("visceral_metastases"),
+                Item("visceral_metastases", required=True, missing=True),
             ),
         ),
         Section(
             _("Pathology"),
             (
                 Item("pathology_confirmed", sdv=True),
-                Item("pathology_of", required=True, show_when=ShowWhen("pathology_confirmed", YES)),
-                Item("pathology_date", required=True, show_when=ShowWhen("pathology_confirmed", YES), sdv=True),
-                Item("histology", show_when=ShowWhen("pathology_confirmed", YES)),
+                Item("pathology_of", required=True, show_when=ShowWhen("pathology_confirmed", YES), missing=True),
+                Item(
+                    "pathology_date",
+                    required=True,
+                    show_when=ShowWhen("pathology_confirmed", YES),
+                    sdv=True,
+                    missing=True,
+                ),
+                Item("histology", show_when=ShowWhen("pathology_confirmed", YES), missing=True),
             ),
         ),
     ),
@@ -366,6 +372,7 @@ TUMOUR = CrfSpec(
             ("site",),
             _("This primary tumour does not fit the sex of the patient."),
             _site_against_sex,
+            reads=("P.DM",),
         ),
         EditCheck(
             "tumour_class_against_site",
@@ -378,6 +385,7 @@ TUMOUR = CrfSpec(
             ("diagnosed_on", "pathology_date"),
             _("The diagnosis or the pathology report is before the date of birth of the patient."),
             _tumour_before_birth,
+            reads=("P.DM",),
         ),
         EditCheck(
             "primary_tissue_of_unknown",
@@ -426,7 +434,7 @@ def _collapse_against_percent(values: Values) -> bool:
 
 def _index_fields_missing(values: Values) -> bool:
     record = cast(SitesOfDisease, values.record)
-    return bool(record.index_level) and not record.escc
+    return bool(record.index_level) and not record.escc and "escc" not in record.missing
 
 
 SITES = CrfSpec(
@@ -440,18 +448,18 @@ SITES = CrfSpec(
                 Item("imaging_modality", sdtm="TU.TUMETHOD", sdv=True),
                 Item("imaging_date", sdtm="TU.TUDTC", sdv=True),
                 Item("index_level", sdtm="TU.TULOC", sdv=True),
-                Item("escc", sdtm="FA.FAORRES", sdv=True),
+                Item("escc", sdtm="FA.FAORRES", sdv=True, missing=True),
             ),
             help=_("List every vertebra with a metastasis in the table, then name the index site."),
         ),
         Section(
             _("Stability of the index site (SINS)"),
             (
-                Item("sins_pain"),
-                Item("sins_alignment"),
-                Item("sins_collapse"),
-                Item("collapse_percent", unit="%"),
-                Item("sins_posterolateral"),
+                Item("sins_pain", missing=True),
+                Item("sins_alignment", missing=True),
+                Item("sins_collapse", missing=True),
+                Item("collapse_percent", unit="%", missing=True),
+                Item("sins_posterolateral", missing=True),
             ),
             help=_("Location and type of lesion follow from the level of the index site and its row in the table."),
         ),
@@ -459,7 +467,13 @@ SITES = CrfSpec(
             _("Other trials"),
             (
                 Item("other_trial", sdv=True),
-                Item("other_trial_last_date", required=True, show_when=ShowWhen("other_trial", YES), sdv=True),
+                Item(
+                    "other_trial_last_date",
+                    required=True,
+                    show_when=ShowWhen("other_trial", YES),
+                    sdv=True,
+                    missing=True,
+                ),
             ),
         ),
     ),
@@ -544,7 +558,28 @@ KPS_OF_ECOG = {0: (90, 100), 1: (70, 80), 2: (50, 60), 3: (30, 40), 4: (10, 20)}
 
 def _kps_against_ecog(values: Values) -> bool:
     status = cast(Status, values.record)
-    return status.kps not in KPS_OF_ECOG[status.ecog]
+    return status.ecog is not None and status.kps is not None and status.kps not in KPS_OF_ECOG[status.ecog]
+
+
+#: Vital signs of a conscious person lie between these, nearly always.
+LIKELY_VITALS = {"temperature": (34, 41), "pulse": (40, 150), "systolic_mmhg": (80, 220), "diastolic_mmhg": (40, 130)}
+
+
+def _vitals_unlikely(values: Values) -> bool:
+    found = ((getattr(values.record, name), limits) for name, limits in LIKELY_VITALS.items())
+    return any(value is not None and not low <= value <= high for value, (low, high) in found)
+
+
+#: Body mass index in kg/m2 outside which weight or height is more likely to be a slip.
+LIKELY_BMI = (12, 60)
+
+
+def _weight_against_height(values: Values) -> bool:
+    weight = cast(Status, values.record).weight_kg
+    if weight is None:
+        return False
+    height = of_subject(_subject(values), Demographics).values_list("height_cm", flat=True).first()
+    return height is not None and not LIKELY_BMI[0] <= float(weight) / (height / 100) ** 2 <= LIKELY_BMI[1]
 
 
 def _pregnancy_against_sex(values: Values) -> bool:
@@ -561,36 +596,42 @@ STATUS = CrfSpec(
             _("Performance and neurology"),
             (
                 Item("assessed_on", sdtm="QS.QSDTC", sdv=True),
-                Item("ecog", sdtm="QS.QSORRES", sdv=True),
-                Item("kps", sdtm="QS.QSORRES"),
-                Item("neurology", sdtm="NV.NVORRES", sdv=True),
+                Item("ecog", sdtm="QS.QSORRES", sdv=True, required=True, missing=True),
+                Item("kps", sdtm="QS.QSORRES", required=True, missing=True),
+                Item("neurology", sdtm="NV.NVORRES", sdv=True, required=True, missing=True),
             ),
         ),
         Section(
             _("Vital signs"),
             (
-                Item("systolic_mmhg", sdtm="VS.VSORRES", unit="mmHg", sdv=True),
-                Item("diastolic_mmhg", sdtm="VS.VSORRES", unit="mmHg", sdv=True),
-                Item("pulse", sdtm="VS.VSORRES", unit="/min"),
-                Item("temperature", sdtm="VS.VSORRES", unit="°C"),
-                Item("weight_kg", sdtm="VS.VSORRES", unit="kg"),
+                Item("systolic_mmhg", sdtm="VS.VSORRES", unit="mmHg", sdv=True, required=True, missing=True),
+                Item("diastolic_mmhg", sdtm="VS.VSORRES", unit="mmHg", sdv=True, required=True, missing=True),
+                Item("pulse", sdtm="VS.VSORRES", unit="/min", missing=True),
+                Item("temperature", sdtm="VS.VSORRES", unit="°C", missing=True),
+                Item("weight_kg", sdtm="VS.VSORRES", unit="kg", missing=True),
             ),
         ),
         Section(
             _("History"),
             (
-                Item("hypertension", sdtm="MH.MHOCCUR"),
-                Item("diabetes", sdtm="MH.MHOCCUR"),
-                Item("myocardial_infarction", sdtm="MH.MHOCCUR", sdv=True),
-                Item("myocardial_ischaemia", sdtm="MH.MHOCCUR", sdv=True),
-                Item("nyha", sdtm="MH.MHSEV", sdv=True),
+                Item("hypertension", sdtm="MH.MHOCCUR", required=True, missing=True),
+                Item("diabetes", sdtm="MH.MHOCCUR", required=True, missing=True),
+                Item("myocardial_infarction", sdtm="MH.MHOCCUR", sdv=True, required=True, missing=True),
+                Item("myocardial_ischaemia", sdtm="MH.MHOCCUR", sdv=True, required=True, missing=True),
+                Item("nyha", sdtm="MH.MHSEV", sdv=True, required=True, missing=True),
                 Item("ecg_done", sdtm="EG.EGSTAT"),
                 Item(
-                    "qtc_ms", sdtm="EG.EGORRES", unit="ms", required=True, show_when=ShowWhen("ecg_done", YES), sdv=True
+                    "qtc_ms",
+                    sdtm="EG.EGORRES",
+                    unit="ms",
+                    required=True,
+                    show_when=ShowWhen("ecg_done", YES),
+                    sdv=True,
+                    missing=True,
                 ),
                 Item("qtc_formula", sdtm="EG.EGMETHOD", required=True, show_when=ShowWhen("ecg_done", YES)),
-                Item("infection_grade", sdtm="AE.AETOXGR", sdv=True),
-                Item("unhealed_wound", sdtm="MH.MHOCCUR", sdv=True),
+                Item("infection_grade", sdtm="AE.AETOXGR", sdv=True, required=True, missing=True),
+                Item("unhealed_wound", sdtm="MH.MHOCCUR", sdv=True, required=True, missing=True),
                 Item("pregnancy_test", sdtm="LB.LBORRES", sdv=True),
             ),
         ),
@@ -604,10 +645,25 @@ STATUS = CrfSpec(
             _kps_against_ecog,
         ),
         EditCheck(
+            "vitals_unlikely",
+            ("temperature", "pulse", "systolic_mmhg", "diastolic_mmhg"),
+            _("A vital sign is far from what is usual: temperature, pulse or blood pressure."),
+            _vitals_unlikely,
+            Level.EXPLAIN,
+        ),
+        EditCheck(
+            "weight_against_height",
+            ("weight_kg",),
+            _("The weight does not fit the height on the form of demographics. Which of the two is right?"),
+            _weight_against_height,
+            reads=("P.DM",),
+        ),
+        EditCheck(
             "pregnancy_against_sex",
             ("pregnancy_test",),
             _("A pregnancy test is recorded for a man."),
             _pregnancy_against_sex,
+            reads=("P.DM",),
         ),
     ),
 )
@@ -635,8 +691,8 @@ PAIN = CrfSpec(
             (
                 Item("assessed_on", sdtm="QS.QSDTC", sdv=True),
                 Item("nrs_worst", sdtm="QS.QSSTRESN", widget="nrs", required=True, sdv=True),
-                Item("nrs_average", sdtm="QS.QSSTRESN", widget="nrs"),
-                Item("nrs_current", sdtm="QS.QSSTRESN", widget="nrs"),
+                Item("nrs_average", sdtm="QS.QSSTRESN", widget="nrs", missing=True),
+                Item("nrs_current", sdtm="QS.QSSTRESN", widget="nrs", missing=True),
             ),
         ),
         Section(
@@ -656,8 +712,9 @@ PAIN = CrfSpec(
         EditCheck(
             "pain_flagged",
             ("nrs_worst",),
-            _("Baseline pain 1 or less: a fall of 2 points is not possible. Is the score right?"),
+            _("Baseline pain 1 or less: a fall of 2 points is not possible."),
             lambda values: (cast(BaselinePain, values.record).nrs_worst or 0) <= CURRENT.baseline_pain.flagged,
+            Level.NOTE,
         ),
         EditCheck(
             "pain_after_rt_start",
@@ -671,6 +728,7 @@ PAIN = CrfSpec(
             ("assessed_on",),
             _("The baseline pain was assessed more days before the first fraction than the protocol allows."),
             _pain_too_old,
+            reads=setters("rt_start"),
         ),
         EditCheck(
             "pain_average_above_worst",
@@ -708,7 +766,7 @@ def _end_before_randomisation(values: Values) -> bool:
 
 def _death_differs(values: Values) -> bool:
     end = cast(EndOfStudy, values.record)
-    return end.status == EndStatus.DEAD and death_differs(_subject(values), end.ended_on)
+    return end.status == EndStatus.DEAD and death_differs(values, end.ended_on)
 
 
 def _alive_against_milestone(values: Values) -> bool:
@@ -761,12 +819,14 @@ END_OF_STUDY = CrfSpec(
             ("ended_on",),
             _("A follow-up form reports another date of death. Which one is right?"),
             _death_differs,
+            reads=("F.VISIT",),
         ),
         EditCheck(
             "death_reported_elsewhere",
             ("status",),
             _("A follow-up form reports the death of this participant. Which form is right?"),
             _alive_against_milestone,
+            reads=("F.VISIT",),
         ),
     ),
     after_save=consequences.after_end_of_study,

@@ -11,6 +11,21 @@ from spinetrial.audit.acting import acting
 from spinetrial.crf.spec import Values
 from spinetrial.protocol.schedule import MilestoneDates
 
+#: Codes of the CRFs that set each milestone: what a check that looks at it names in `reads`.
+SET_BY: dict[str, tuple[str, ...]] = {
+    "consent_date": ("P.CONSENT",),
+    "rt_start": ("R.RT",),
+    "rt_end": ("R.RT",),
+    "never_irradiated": ("R.RT",),
+    "followup_ended_on": ("P.WITHDRAW", "P.EOS"),
+    "death_date": ("F.VISIT", "P.EOS"),
+}
+
+
+def setters(*milestones: str) -> tuple[str, ...]:
+    """Codes of the CRFs that set these milestones, for `EditCheck.reads`. Raises KeyError for another name."""
+    return tuple(dict.fromkeys(code for name in milestones for code in SET_BY[name]))
+
 
 def milestones_of(subject: Subject) -> Milestones:
     """The subject's milestones row; made with the subject, so it always exists."""
@@ -53,9 +68,9 @@ def report_death(actor: AnyActor, subject: Subject, source: str, day: date | Non
     set_milestones(actor, subject, "death reported", death_date=day, death_source=source if day else "")
 
 
-def death_differs(subject: Subject, day: date | None) -> bool:
+def death_differs(values: Values, day: date | None) -> bool:
     """Whether a CRF's date of death contradicts the one reported first: for an edit check of level QUERY."""
-    known = milestones_of(subject).death_date
+    known = milestones_for(values).death_date
     return day is not None and known is not None and day != known
 
 

@@ -78,6 +78,8 @@ def analgesic_checks(key: str = "analgesics_taken") -> tuple[EditCheck, ...]:
             "analgesics_dose_unknown",
             (key,),
             _("The dose or the number of an opioid is missing, so the OMED is unknown. Can it be found out?"),
-            lambda values: any(row.entry.opioid and (row.dose is None or row.times is None) for row in rows(values)),
+            lambda values: [
+                row.entry.name for row in rows(values) if row.entry.opioid and (row.dose is None or row.times is None)
+            ],
         ),
     )

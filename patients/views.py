@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -17,11 +17,22 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from patients.crfs import CONSENT, SCREENING
 from patients.eligibility import FACT_ITEMS, Assessment, NotEligible, asks_answer, assess, seen_of
-from patients.forms import AnswersForm, ContactForm, RegisterForm
+from patients.forms import AnswersForm, ContactForm, PurgeForm, RegisterForm
 from patients.milestones import milestones_of
 from patients.models import Eligibility, Subject
 from patients.models.eligibility import CriterionAnswer
-from patients.subjects import do_change_contact, do_register, read_contact
+from patients.subjects import (
+    ContactsPurged,
+    NamesPerson,
+    NoBasis,
+    NothingToPurge,
+    do_change_contact,
+    do_purge_contact,
+    do_register,
+    purge_grounds,
+    purge_of,
+    read_contact,
+)
 from spinetrial.access.gate import SignedInRequest, get_record, may, requires, sites_for
 from spinetrial.access.models import StudySite, TrialState
 from spinetrial.crf import save
@@ -36,6 +47,7 @@ from spinetrial.review import trial
 
 _CONTACT = ("name", "telephone", "email", "hospital_number")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
+_NAMES_PERSON = "The reason holds a name or contact, and reasons stay for ever: say it without. Nothing was done."
 _CLOSED = "The trial is frozen or locked: nothing can be entered. Nothing was saved."
 
 
@@ -63,6 +75,9 @@ def subject_new(request: SignedInRequest) -> HttpResponse:
 def contact(request: SignedInRequest, code: str) -> HttpResponse:
     """Name and ways to reach the person. Each opening is on the audit trail."""
     subject = get_record(request.user, Subject, "contacts.view", code=code)
+    gone = purge_of(subject)
+    if gone is not None:
+        return render(request, "patients/contacts_purged.html", {"subject": subject, "entry": gone})
     row = read_contact(request.user, subject, "contact page")
     form = ContactForm(request.POST or None, contact=row)
     if form.is_valid():
@@ -70,16 +85,71 @@ def contact(request: SignedInRequest, code: str) -> HttpResponse:
             do_change_contact(request.user, subject, form.contact(), form.cleaned_data.get("reason", ""))
         except trial.EntryClosed:
             form.add_error(None, _(_CLOSED))
+        except NamesPerson:
+            form.add_error("reason", _(_NAMES_PERSON))
+        except ContactsPurged:  # in another window, meanwhile
+            return redirect("contact", code)
         else:
             messages.success(request, _("Saved."))
             return redirect("subject", code)
+    actions = []
+    if row is not None and may(request.user, "contacts.purge", subject.site_id):
+        actions = [{"label": _("Delete for good"), "url": reverse("contact_purge", args=[code]), "icon": "trash"}]
     title = _("Contact of %(code)s") % {"code": code}
     note = _("Encrypted, seen at this study site only. That you opened it is recorded.")
-    return _page(request, title, form, reverse("subject", args=[code]), _("Save"), note)
+    return _page(request, title, form, reverse("subject", args=[code]), _("Save"), note, actions)
 
 
-def _page(request: SignedInRequest, title: str, form: Any, back: str, button: str, note: str = "") -> HttpResponse:
-    context = {"title": title, "form": form, "back_url": back, "button": button, "note": note}
+@requires("contacts.purge")
+@sensitive_post_parameters("password", "code")
+def contact_purge(request: SignedInRequest, code: str) -> HttpResponse:
+    """Delete name and contact details for good, after reason and password; the fact stays."""
+    subject = get_record(request.user, Subject, "contacts.purge", code=code)
+    if purge_of(subject):
+        return redirect("contact", code)
+    grounds = purge_grounds(subject)
+    form = PurgeForm(request.POST or None, user=request.user, has_grounds=bool(grounds))
+    if request.method == "POST" and form.confirmed(request, "contacts purge", subject.pk):
+        try:
+            do_purge_contact(
+                request.user,
+                subject,
+                form.cleaned_data["reason"],
+                without_grounds=form.cleaned_data.get("without_grounds", False),
+            )
+        except NamesPerson:
+            form.add_error("reason", _(_NAMES_PERSON))
+        except NoBasis:  # taken back in another window, meanwhile
+            form.add_error(None, _("The withdrawal or end of study was taken back meanwhile. Nothing was deleted."))
+        except NothingToPurge:
+            form.add_error(None, _("No contact details are stored. Nothing was deleted."))
+        except ContactsPurged:
+            return redirect("contact", code)
+        else:
+            messages.success(request, _("Name and contact details of %(code)s are deleted.") % {"code": code})
+            return redirect("contact", code)
+    words = {"withdrawal": _("Withdrawal of %(day)s"), "end of study": _("End of study on %(day)s")}
+    note = _(
+        "Name, telephone, e-mail and hospital number are deleted and cannot be brought back, not by an administrator "
+        "either. The forms stay as they are. Write them down first where the law asks you to keep them."
+    )
+    found = " · ".join(words[what] % {"day": day.isoformat()} for what, day in grounds)
+    if found:
+        note += " " + _("On record: %(grounds)s.") % {"grounds": found}
+    title = _("Delete the contact of %(code)s") % {"code": code}
+    return _page(request, title, form, reverse("contact", args=[code]), _("Delete for good"), note)
+
+
+def _page(
+    request: SignedInRequest,
+    title: str,
+    form: Any,
+    back: str,
+    button: str,
+    note: str = "",
+    actions: Sequence[dict[str, str]] = (),
+) -> HttpResponse:
+    context = {"title": title, "form": form, "back_url": back, "button": button, "note": note, "actions": actions}
     return render(request, "access/form.html", context, status=422 if form.errors else 200)
 
 

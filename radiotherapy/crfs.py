@@ -126,8 +126,10 @@ def _d95_below(values: Values) -> bool:
 
 def _plan_incomplete(values: Values) -> bool:
     course = _course(values)
-    asked = (course.technique, course.ct_slice_mm, course.planning_ct_on, course.ptv_d95_gy, course.ptv_cm3)
-    return bool(fractions.given(_rows(values))) and any(value in (None, "") for value in asked)
+    asked = ("technique", "ct_slice_mm", "planning_ct_on", "ptv_d95_gy", "ptv_cm3")
+    return bool(fractions.given(_rows(values))) and any(
+        getattr(course, name) in (None, "") and name not in course.missing for name in asked
+    )
 
 
 def _no_target(values: Values) -> bool:
@@ -140,27 +142,35 @@ def _index_not_target(values: Values) -> bool:
     return bool(levels) and sites is not None and bool(sites.index_level) and sites.index_level not in levels
 
 
-def _target_without_disease(values: Values) -> bool:
+def _target_without_disease(values: Values) -> list[str]:
+    """Levels of the targets that no row of the sites of disease names."""
     known = set(of_subject(_subject(values), DiseaseSite).values_list("level", flat=True))
-    return bool(known) and any(target.level not in known for target in _targets(values))
+    return [target.level for target in _targets(values) if known and target.level not in known]
 
 
-def _structure_over_limit(values: Values) -> bool:
+def _structure_over_limit(values: Values) -> list[str]:
     count = _course(values).prescribed_fractions
-    return any(dose_figures.above_limit(target, count) for target in _targets(values))
+    return [target.level for target in _targets(values) if dose_figures.above_limit(target, count)]
 
 
-def _unexplained(kind: Deviation) -> Callable[[Values], bool]:
-    def fails(values: Values) -> bool:
-        return any(each.kind is kind and not each.explained for each in fractions.deviations(_rows(values)))
+def _unexplained(kind: Deviation) -> Callable[[Values], list[str]]:
+    """Numbers of the fractions with a deviation of this kind and no reason."""
+
+    def fails(values: Values) -> list[str]:
+        found = fractions.deviations(_rows(values))
+        return [str(each.number) for each in found if each.kind is kind and not each.explained]
 
     return fails
 
 
-def _other_dose(values: Values) -> bool:
+def _other_dose(values: Values) -> list[str]:
     course = _course(values)
     expected = course.prescribed_gy / course.prescribed_fractions
-    return any(row.dose_gy is not None and abs(row.dose_gy - expected) > expected / 100 for row in _rows(values))
+    return [
+        str(row.number)
+        for row in _rows(values)
+        if row.dose_gy is not None and abs(row.dose_gy - expected) > expected / 100
+    ]
 
 
 def _planned_before_randomisation(values: Values) -> bool:
@@ -248,24 +258,28 @@ CHECKS = (
         ("energy_mv",),
         _("The photon energy is not the protocol's. Is it right, and why?"),
         _differs("energy_mv", _TECHNIQUE.energy_mv),
+        Level.EXPLAIN,
     ),
     EditCheck(
         "other_margin",
         ("ctv_to_ptv_mm",),
         _("The margin is not the protocol's. Is it right, and why?"),
         _differs("ctv_to_ptv_mm", _TECHNIQUE.ctv_to_ptv_cm * 10),
+        Level.EXPLAIN,
     ),
     EditCheck(
         "other_slice",
         ("ct_slice_mm",),
         _("The slice thickness is outside the protocol's range. Is it right, and why?"),
         _slice_outside,
+        Level.EXPLAIN,
     ),
     EditCheck(
         "no_image_guidance",
         ("image_guided",),
         _("The protocol asks for image guidance. Why was there none?"),
         lambda values: _TECHNIQUE.image_guided and _course(values).image_guided is False,
+        Level.EXPLAIN,
     ),
     EditCheck(
         "planned_before_randomisation",
@@ -278,6 +292,7 @@ CHECKS = (
         ("ptv_d95_gy",),
         _("Less than 95 per cent of the PTV receives the protocol's dose. Please explain."),
         _d95_below,
+        Level.EXPLAIN,
     ),
     EditCheck(
         "plan_incomplete",
@@ -291,18 +306,21 @@ CHECKS = (
         ("targets",),
         _("The index site is not among the target vertebrae. Which of the two is right?"),
         _index_not_target,
+        reads=("P.SITES",),
     ),
     EditCheck(
         "target_without_disease",
         ("targets",),
         _("A target vertebra is not among the sites of disease. Which of the two is right?"),
         _target_without_disease,
+        reads=("P.SITES",),
     ),
     EditCheck(
         "structure_over_limit",
         ("targets",),
         _("The maximum dose of the cord (EQD2 50 Gy) or the cauda equina (EQD2 60 Gy) is exceeded. Please explain."),
         _structure_over_limit,
+        Level.EXPLAIN,
     ),
     EditCheck(
         "fraction_gap",
@@ -364,13 +382,13 @@ COURSE = CrfSpec(
         Section(
             _("Planning"),
             (
-                Item("planning_ct_on", sdtm="PR.PRSTDTC"),
-                Item("ct_slice_mm", unit="mm"),
-                Item("planning_mri"),
-                Item("technique", sdtm="PR.PRMETHOD", sdv=True),
-                Item("energy_mv", unit="MV"),
-                Item("image_guided"),
-                Item("ctv_to_ptv_mm", unit="mm"),
+                Item("planning_ct_on", sdtm="PR.PRSTDTC", missing=True),
+                Item("ct_slice_mm", unit="mm", missing=True),
+                Item("planning_mri", missing=True),
+                Item("technique", sdtm="PR.PRMETHOD", sdv=True, missing=True),
+                Item("energy_mv", unit="MV", missing=True),
+                Item("image_guided", missing=True),
+                Item("ctv_to_ptv_mm", unit="mm", missing=True),
             ),
         ),
         Section(
@@ -384,11 +402,11 @@ COURSE = CrfSpec(
         Section(
             _("Plan figures"),
             (
-                Item("gtv_cm3", unit="cm³"),
-                Item("ctv_cm3", unit="cm³"),
-                Item("ptv_cm3", unit="cm³"),
-                Item("ptv_v95_percent", unit="%"),
-                Item("ptv_d95_gy", unit="Gy", sdv=True),
+                Item("gtv_cm3", unit="cm³", missing=True),
+                Item("ctv_cm3", unit="cm³", missing=True),
+                Item("ptv_cm3", unit="cm³", missing=True),
+                Item("ptv_v95_percent", unit="%", missing=True),
+                Item("ptv_d95_gy", unit="Gy", sdv=True, missing=True),
             ),
         ),
         Section(

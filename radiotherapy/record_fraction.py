@@ -14,6 +14,7 @@ from radiotherapy.crfs import COURSE
 from radiotherapy.models import Course, Fraction, TargetVertebra
 from spinetrial.access.gate import AnyActor, of_subject
 from spinetrial.crf.forms import CrfForm, crf_form, form_data
+from spinetrial.crf.missing import field_name
 from spinetrial.crf.save import EntryRefused, save_record
 
 
@@ -47,7 +48,9 @@ def fraction_form(subject: Subject, values: Mapping[str, Any], seen_version: str
         "targets": [_values(row, COURSE.rows[0].items) for row in targets_of(subject)],
         "fractions": [*(_values(row, COURSE.rows[1].items) for row in fractions_of(subject)), dict(values)],
     }
-    data = form_data(COURSE, _values(record or Course(), tuple(COURSE.items())), rows)
+    course = record or Course()
+    data = form_data(COURSE, _values(course, tuple(COURSE.items())), rows)
+    data |= {field_name(item): reason for item, reason in course.missing.items()}
     data["seen_version"] = str(seen_version)
     return crf_form(COURSE, subject, record=record, data=data)
 

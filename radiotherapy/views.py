@@ -34,8 +34,10 @@ from radiotherapy.targets import proposal
 from spinetrial.access.gate import SignedInRequest, get_record, masked, may, of_subject, requires
 from spinetrial.access.models import TrialState
 from spinetrial.crf import save
-from spinetrial.crf.views import ONCE_KEY, answers_url, edit_page
+from spinetrial.crf.display import display_value
+from spinetrial.crf.views import ONCE_KEY, answers_url, edit_page, explanations_shown
 from spinetrial.review import trial
+from spinetrial.review.explanations import live_explanations
 from spinetrial.terminology.sectors import SECTOR_LABELS, SECTORS, ring_closure
 
 
@@ -172,6 +174,14 @@ def _page(
         "figures": dose_figures.of_prescription(shown),
         "sectors": _sectors(subject, targets) if targets else None,
         "targets": [_target(target, shown) for target in targets],
+        "plan": [
+            (COURSE.label(name), told, "" if name in course.missing else COURSE.item(name).unit)
+            for name in ("technique", "ptv_d95_gy", "ptv_v95_percent")
+            if course and (told := display_value(course, name))
+        ],
+        "explanations": explanations_shown(
+            COURSE, live_explanations(subject, COURSE.code, course.pk if course else None)
+        ),
         "edit_url": reverse("radiotherapy_edit", args=[subject.code]) if _may_enter(request, subject) else "",
         "answers_url": answers_url(COURSE, subject.code, ONCE_KEY) if course else "",
         "history_url": (

@@ -13,17 +13,6 @@ from spinetrial.access.people import study_sites
 from spinetrial.protocol import CURRENT
 
 
-class PasswordForm(forms.Form):
-    """Who presses the button proves again who they are."""
-
-    password = forms.CharField(
-        label=_("Your password"),
-        max_length=200,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
-
-
 class ReasonForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
 

@@ -50,6 +50,7 @@ class RandomizationList(models.Model):
     withdrawn_at = models.DateTimeField(_("Withdrawn"), null=True)
 
     site_path = "site"
+    audit_not_kept = ("secret",)  # the trail cannot be encrypted anew with another key
 
     class Meta:
         ordering = ("site", "part")
@@ -96,6 +97,7 @@ class Slot(models.Model):
     block = EncryptedTextField(blank=True)
 
     site_path = "site"
+    audit_not_kept = ("arm", "block")
 
     class Meta:
         ordering = ("list", "number")

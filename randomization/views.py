@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth import authenticate
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpResponse, QueryDict
@@ -19,13 +18,14 @@ from django.views.decorators.http import require_POST
 from patients.models import Subject
 from randomization import allocate, importing, lists
 from randomization.arms import reveal_arm
-from randomization.forms import GenerateForm, ImportForm, PasswordForm, ReasonForm
+from randomization.forms import GenerateForm, ImportForm, ReasonForm
 from randomization.lists import ListRefused
 from randomization.models import Allocation, RandomizationList
 from spinetrial.access.gate import SignedInRequest, get_record, list_records, masked, may, requires
+from spinetrial.access.limits import limited
 from spinetrial.access.models import TrialState
 from spinetrial.access.people import study_sites
-from spinetrial.audit.acting import acting, record_event
+from spinetrial.access.reauthenticate import ConfirmForm
 from spinetrial.protocol import CURRENT
 from spinetrial.review import trial
 
@@ -39,14 +39,14 @@ def _posted(request: SignedInRequest) -> QueryDict | None:
 
 
 @requires("randomize")
-@sensitive_post_parameters("password")
+@sensitive_post_parameters("password", "code")
 def randomize(request: SignedInRequest, code: str) -> HttpResponse:
     """Checklist, strata shown back, password, then the arm on the page this leads to."""
     subject = get_record(request.user, Subject, "randomize", code=code)
     if allocate.allocation_of(subject) is not None:
         return redirect("allocation", subject.code)
-    form = PasswordForm(_posted(request))
-    if form.is_valid() and _is_who_they_say(request, subject, form):
+    form = ConfirmForm(_posted(request), user=request.user)
+    if form.confirmed(request, "randomisation", subject.pk):
         try:
             done = allocate.do_randomize(request.user, subject, request_id=request.request_id)  # type: ignore[attr-defined]
         except allocate.NotReady:
@@ -60,7 +60,7 @@ def randomize(request: SignedInRequest, code: str) -> HttpResponse:
     return _randomize_page(request, subject, form, status=422 if form.is_bound else 200)
 
 
-def _randomize_page(request: SignedInRequest, subject: Subject, form: PasswordForm, status: int) -> HttpResponse:
+def _randomize_page(request: SignedInRequest, subject: Subject, form: ConfirmForm, status: int) -> HttpResponse:
     conditions = allocate.conditions(subject)
     ready = allocate.list_ready(subject.site_id)
     context = {
@@ -72,17 +72,6 @@ def _randomize_page(request: SignedInRequest, subject: Subject, form: PasswordFo
         "arms": [_(arm.name) for arm in CURRENT.arms],
     }
     return render(request, "randomization/randomize.html", context, status=status)
-
-
-def _is_who_they_say(request: SignedInRequest, subject: Subject, form: PasswordForm) -> bool:
-    """Check the password again; a wrong one is on the trail of the account and of the subject."""
-    person = authenticate(request, username=request.user.username, password=form.cleaned_data["password"])
-    if person is not None and person.pk == request.user.pk:
-        return True
-    with acting(request.user):
-        record_event("randomisation refused: wrong password", subject_id=subject.pk, site_id=subject.site_id)
-    form.add_error("password", _("This is not your password. Nobody was randomised."))
-    return False
 
 
 def refusal_text(refusal: Exception) -> Any:
@@ -206,6 +195,7 @@ def list_generate(request: SignedInRequest) -> HttpResponse:
 
 
 @requires("lists.manage")
+@limited("upload")
 def list_import(request: SignedInRequest) -> HttpResponse:
     """Make drafts of a file of another program: one per study site in it, all or none."""
     form = ImportForm(_posted(request), request.FILES if request.method == "POST" else None)
@@ -247,7 +237,11 @@ def list_detail(request: SignedInRequest, pk: int) -> HttpResponse:
 
 
 def _list_page(
-    request: SignedInRequest, row: RandomizationList, *, forms: dict[str, ReasonForm] | None = None, status: int = 200
+    request: SignedInRequest,
+    row: RandomizationList,
+    *,
+    forms: dict[str, ReasonForm | ConfirmForm] | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     used = lists.used_slots(row)
     if forms and not row.draft and (used or row.withdrawn_at):  # the page no longer shows the form it came from
@@ -260,7 +254,7 @@ def _list_page(
         and row.draft
         and not lists.arms_balanced_in_blocks(lists.listed_slots(row)),
         "block_sizes": ", ".join(str(size) for size in CURRENT.allocation.block_sizes),
-        "password_form": PasswordForm(),
+        "password_form": ConfirmForm(user=request.user),
         "reason_form": ReasonForm(),
         "may_open": not row.draft and TrialState.current().unmasked_at is not None,
         **(forms or {}),
@@ -270,17 +264,13 @@ def _list_page(
 
 @requires("lists.manage")
 @require_POST
-@sensitive_post_parameters("password")
+@sensitive_post_parameters("password", "code")
 def list_seal(request: SignedInRequest, pk: int) -> HttpResponse:
     """Seal and publish a draft, after the password."""
     row = _get_list(request, pk)
-    form = PasswordForm(request.POST)
-    if form.is_valid():
-        person = authenticate(request, username=request.user.username, password=form.cleaned_data["password"])
-        if person is None or person.pk != request.user.pk:
-            form.add_error("password", _("This is not your password. The list was not sealed."))
-    if not form.is_valid():
-        return _list_page(request, row, forms={"password_form": form}, status=422)  # type: ignore[dict-item]
+    form = ConfirmForm(request.POST, user=request.user)
+    if not form.confirmed(request, "sealing"):
+        return _list_page(request, row, forms={"password_form": form}, status=422)
     try:
         lists.do_seal(request.user, row, request_id=request.request_id)  # type: ignore[attr-defined]
     except (ListRefused, trial.EntryClosed) as refusal:

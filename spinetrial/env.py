@@ -5,6 +5,7 @@ misspelt setting stops the program at its start instead of changing what it does
 """
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -62,6 +63,14 @@ def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     """Return a comma separated list without its empty parts."""
     value = text(name, "")
     return [part.strip() for part in value.split(",") if part.strip()] if value else list(default)
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Return a comma separated list of addresses or networks (10.0.0.0/8)."""
+    try:
+        return [ip_network(word) for word in words(name)]
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be addresses or networks, such as 10.0.0.0/8.") from None
 
 
 def secret(name: str, default: str | None = None) -> str:

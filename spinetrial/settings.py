@@ -19,6 +19,9 @@ SECRET_KEY = env.secret("SECRET_KEY")
 # Fernet keys of the encrypted personal data; the first encrypts, the others still decrypt after a key change.
 FIELD_KEYS = [key.strip() for key in env.secret("FIELD_KEYS").split(",") if key.strip()]
 
+# Signs the anchors of the audit trail; keep a copy of the anchors and of the .pub file away from this machine.
+AUDIT_ANCHOR_KEY_FILE = env.text("AUDIT_ANCHOR_KEY_FILE", str(DATA_DIR / "anchor_key.pem"))
+
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 SITE_URL = env.text("SITE_URL", "").rstrip("/")
@@ -32,6 +35,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "crispy_forms",
     "crispy_bootstrap5",
+    # Its tables stay empty and none of its pages has an address: allauth.mfa imports it.
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
     "spinetrial.audit",
     "spinetrial.access",
     "spinetrial.review",
@@ -50,16 +57,20 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    # Above WhiteNoise, so that static files carry the policy too.
+    "spinetrial.access.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "spinetrial.access.middleware.ContentSecurityPolicyMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "spinetrial.access.middleware.GateMiddleware",
+    # Innermost: turns the answer to a person who is locked out into the page that says so.
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "spinetrial.urls"
@@ -102,18 +113,51 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CRF_INDEX = "spinetrial.crf_index.SPECS"
 
 AUTH_USER_MODEL = "access.User"
+# The first refuses whoever is locked out, before a password is looked at.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "spinetrial.access.passwords.NotUsedBeforeValidator"},
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
-SESSION_COOKIE_AGE = 8 * 60 * 60
+# Logged off so long after the log-in, however busy; and after so long without a request.
+SESSION_COOKIE_AGE = SESSION_LIMIT_SECONDS = 8 * 60 * 60
+IDLE_SECONDS = 60 * env.integer("IDLE_MINUTES", 30, 5, 8 * 60)
+
+# Signers, administrator, custodian and statistician must enrol a second factor before anything else opens; never
+# demanded in a database marked as a demonstration, whose passwords are printed anyway.
+REQUIRE_MFA = env.boolean("REQUIRE_MFA", True)
+MFA_ADAPTER = "spinetrial.access.second_factor.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_TOTP_ISSUER = "SpineTrial"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = INSECURE_COOKIES
+ACCOUNT_EMAIL_VERIFICATION = "none"
+
+# Five failures lock the user name that was typed, known or not, until an administrator unlocks it.
+# AXES_USERNAME_FORM_FIELD is left alone: set to a name that no form posts, nothing is counted.
+AXES_FAILURE_LIMIT = 5
+AXES_LOCKOUT_PARAMETERS = ["username"]
+AXES_COOLOFF_TIME = None
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_HANDLER = "spinetrial.access.lockout.LockoutHandler"
+AXES_USERNAME_CALLABLE = "spinetrial.access.lockout.name_key"
+AXES_CLIENT_IP_CALLABLE = "spinetrial.access.lockout.client_address"
+AXES_LOCKOUT_CALLABLE = "spinetrial.access.lockout.locked_page"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+# Reverse proxies (addresses or networks) whose X-Forwarded-For is believed; nobody else's is.
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+# Limits of requests per person or address: `spinetrial/access/limits.py`.
+RATE_LIMITS = True
+
 # The default keeps messages in a cookie; ours may name a subject and stay on the server.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
@@ -163,8 +207,13 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "spinetrial@localhost
 # A follow-up form with thirty rows of analgesics sends some 600 fields; a randomisation list is below 1 MB.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
-FILE_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FILES = 10
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "spinetrial.access.uploads.CappedUpload",  # before a byte is stored
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -183,7 +232,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = not INSECURE_COOKIES
 # The reverse proxy that ends TLS must set this header and drop the one a client sent (README, installation).
 SECURE_PROXY_SSL_HEADER = None if INSECURE_COOKIES else ("HTTP_X_FORWARDED_PROTO", "https")
 # W021 asks for HSTS preload, which the holder of the whole domain can promise, not one application in it.
-SILENCED_SYSTEM_CHECKS = ["security.W021"]
+# W006 asks to lock addresses like names: a whole hospital behind one address; `limits.py` slows addresses instead.
+SILENCED_SYSTEM_CHECKS = ["security.W021", "axes.W006"]
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "") or env.broker_url(_database)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -203,7 +253,9 @@ CELERY_TASK_TIME_LIMIT = 10 * 60
 CELERY_BEAT_SCHEDULE = {
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": 60 * 60},
     "resend": {"task": "followup.tasks.send_due", "schedule": 5 * 60},
+    "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},
     "tell signers": {"task": "spinetrial.crf.tasks.tell_signers", "schedule": 5 * 60},
+    "forget old drafts": {"task": "spinetrial.crf.tasks.forget_old_drafts", "schedule": 24 * 60 * 60},
 }
 # `@shared_task` binds to the application that exists at first use, and a check counts once it is imported.
 # Loading both here covers web, commands and tests, and keeps them out of `spinetrial/__init__.py`,
@@ -222,6 +274,8 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # Its warnings name the user name and the address of every failure; ours are on the audit trail.
+        "axes": {"level": "ERROR"},
         "fontTools": {"level": "WARNING"},
         "matplotlib": {"level": "WARNING"},
     },

@@ -8,11 +8,22 @@ from datetime import date
 import pytest
 
 from spinetrial.access.models import Membership, StudySite, User
-from spinetrial.access.policy import Role
+from spinetrial.access.policy import SITE_ROLES, Role
 from spinetrial.audit.acting import SystemActor, acting
 
 PASSWORD = "correct-horse-battery-9"
 SETUP = SystemActor("test set-up")
+
+
+def join(user: User, role: Role, site: StudySite | None = None, *, ends: date | None = None) -> Membership:
+    """A role since 2020 with everything recorded that it needs. Inside `acting`."""
+    start = date(2020, 1, 1)
+    trained = start if role in SITE_ROLES else None
+    membership = Membership(
+        user=user, role=role, site=site, starts=start, ends=ends, trained_on=trained, delegated_on=trained
+    )
+    membership.save()
+    return membership
 
 
 @dataclass
@@ -69,7 +80,7 @@ def make_cast() -> Cast:
             user.save()
             people[name] = user
             if held:
-                Membership(user=user, role=held[0], site=held[1], starts=date(2020, 1, 1)).save()
+                join(user, *held)
     return Cast(site_a=site_a, site_b=site_b, **people)
 
 

@@ -32,6 +32,7 @@ from spinetrial.audit.clock import at
 from spinetrial.env import BROKER_SCHEMA
 from tests.cast import cast  # noqa: F401  (a fixture every room uses)
 from tests.simulated import EVENING, SimulatedTrial, fill
+from tests.world import World, lock_once, make_world
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -188,6 +189,30 @@ def simulated_trial(request, simulated_templates, django_db_blocker) -> Iterator
         yield SimulatedTrial()
 
 
+@pytest.fixture(scope="session")
+def worlds(template_database: str, django_db_setup, django_db_blocker) -> Iterator[Callable[..., tuple[str, World]]]:
+    """Template databases with the world of `tests/world.py`, by arm and whether it was locked once."""
+    made: dict[tuple[str, bool], tuple[str, World]] = {}
+
+    def template(arm: str, locked: bool = False) -> tuple[str, World]:
+        if (arm, locked) not in made:
+            base, world = template(arm) if locked else (template_database, None)
+            name, shared = clone(base), connection.settings_dict["NAME"]
+            if world is None:  # so that times on the trail are those of the tests' clock
+                as_owner("INSERT INTO audit_demo DEFAULT VALUES", url=owner_url(name))
+            with django_db_blocker.unblock():
+                use_database(name)
+                try:
+                    made[arm, locked] = name, lock_once(world) if world else make_world(arm)
+                finally:
+                    use_database(shared)
+        return made[arm, locked]
+
+    yield template
+    for name, _world in made.values():
+        drop(name)
+
+
 @pytest.fixture
 def transactional_db():
     """Shadow pytest-django's fixture, which would TRUNCATE."""
@@ -199,10 +224,14 @@ def transactional_db():
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_and_local(django_test_environment) -> None:
-    """Cheap password hashes, and jobs that run where they are handed over instead of in a worker."""
+    """Cheap password hashes, no hurdles, and jobs that run where they are handed over instead of in a worker."""
     from spinetrial.celery import app
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # What would stop a test on its way to something else; the tests of each switch it on.
+    settings.REQUIRE_MFA = False
+    settings.RATE_LIMITS = False
+    settings.IDLE_SECONDS = settings.SESSION_LIMIT_SECONDS = 10**10  # tests jump through the months with one session
     app.conf.task_always_eager = True
     app.conf.task_eager_propagates = True
 

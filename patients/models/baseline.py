@@ -114,7 +114,7 @@ class PrimaryTumour(SubjectRecord):
     pathology_date = models.DateField(_("Date of the pathology report"), null=True, blank=True)
     diagnosed_on = models.DateField(_("Date of the first diagnosis"), null=True, blank=True)
     stage = models.CharField(_("Stage at the first diagnosis"), max_length=8, choices=Stage.choices)
-    visceral_metastases = yes_no(_("Metastases in other organs than bone"))
+    visceral_metastases = yes_no(_("Metastases in other organs than bone"), blank=True)
 
     class Meta:
         verbose_name = _("Primary tumour")
@@ -322,24 +322,30 @@ class Status(SubjectRecord):
     """Performance, vital signs and the history that the criteria ask for (P.STATUS)."""
 
     assessed_on = models.DateField(_("Date of the assessment"))
-    ecog = models.PositiveSmallIntegerField(_("ECOG performance status"), choices=Ecog.choices)
-    kps = models.PositiveSmallIntegerField(_("Karnofsky performance status"), choices=KPS_CHOICES)
-    neurology = models.CharField(_("Neurology (ASIA impairment scale)"), max_length=1, choices=Neurology.choices)
+    ecog = models.PositiveSmallIntegerField(_("ECOG performance status"), choices=Ecog.choices, null=True, blank=True)
+    kps = models.PositiveSmallIntegerField(
+        _("Karnofsky performance status"), choices=KPS_CHOICES, null=True, blank=True
+    )
+    neurology = models.CharField(
+        _("Neurology (ASIA impairment scale)"), max_length=1, choices=Neurology.choices, blank=True
+    )
     weight_kg = _decimal(_("Weight"), 20, 300, null=True, blank=True)
-    systolic_mmhg = _whole(_("Systolic blood pressure"), 50, 300)
-    diastolic_mmhg = _whole(_("Diastolic blood pressure"), 20, 200)
+    systolic_mmhg = _whole(_("Systolic blood pressure"), 50, 300, null=True, blank=True)
+    diastolic_mmhg = _whole(_("Diastolic blood pressure"), 20, 200, null=True, blank=True)
     pulse = _whole(_("Pulse"), 20, 250, null=True, blank=True)
     temperature = _decimal(_("Temperature"), 30, 45, null=True, blank=True)
-    hypertension = yes_no(_("Hypertension"))
-    diabetes = yes_no(_("Diabetes"))
-    myocardial_infarction = yes_no(_("Myocardial infarction"))
-    myocardial_ischaemia = yes_no(_("Myocardial ischaemia"))
-    nyha = models.PositiveSmallIntegerField(_("Heart failure, NYHA class"), choices=NYHA_CHOICES)
+    hypertension = yes_no(_("Hypertension"), blank=True)
+    diabetes = yes_no(_("Diabetes"), blank=True)
+    myocardial_infarction = yes_no(_("Myocardial infarction"), blank=True)
+    myocardial_ischaemia = yes_no(_("Myocardial ischaemia"), blank=True)
+    nyha = models.PositiveSmallIntegerField(_("Heart failure, NYHA class"), choices=NYHA_CHOICES, null=True, blank=True)
     ecg_done = yes_no(_("ECG done"))
     qtc_ms = _whole(_("QTc interval"), 200, 800, null=True, blank=True)
     qtc_formula = models.CharField(_("QTc formula"), max_length=10, choices=QtcFormula.choices, blank=True)
-    infection_grade = models.PositiveSmallIntegerField(_("Infection now, CTCAE v5.0 grade"), choices=INFECTION_CHOICES)
-    unhealed_wound = yes_no(_("Wound that has long been unhealed"))
+    infection_grade = models.PositiveSmallIntegerField(
+        _("Infection now, CTCAE v5.0 grade"), choices=INFECTION_CHOICES, null=True, blank=True
+    )
+    unhealed_wound = yes_no(_("Wound that has long been unhealed"), blank=True)
     pregnancy_test = models.CharField(_("Pregnancy test"), max_length=14, choices=PregnancyTest.choices)
 
     class Meta:
@@ -357,7 +363,7 @@ class Status(SubjectRecord):
                 name="qtc_when_ecg",
                 message=_("A QTc interval needs an ECG."),
             ),
-            known_codes("neurology", Neurology.values),
+            known_codes("neurology", Neurology.values, blank=True),
             known_codes("qtc_formula", QtcFormula.values, blank=True),
             known_codes("pregnancy_test", PregnancyTest.values),
             between("ecog", 0, 4, _OUTSIDE),

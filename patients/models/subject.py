@@ -39,6 +39,11 @@ class Contact(models.Model):
     hospital_number = EncryptedTextField(_("Hospital number"), max_length=40, blank=True)
 
     site_path = "subject__site"
+    # Not even encrypted: what the trail keeps could never be deleted when the person asks for it.
+    audit_not_kept = ("name", "telephone", "email", "hospital_number")
+    # No trial data: a person may have them deleted, and keys are changed, after the lock too. `do_change_contact`
+    # refuses new ones then.
+    survives_lock = True
 
     def __str__(self) -> str:
         return f"Contact {self.pk}"

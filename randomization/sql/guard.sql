@@ -7,6 +7,24 @@ BEGIN
     USING ERRCODE = 'insufficient_privilege';
 END $$;
 
+-- The owner of the tables changes the field keys (`rotate_field_keys`): the same text, encrypted anew. Whoever can say
+-- this can also drop the triggers; that the text is the same is what `verify_lists` proves.
+CREATE OR REPLACE FUNCTION randomization_rekeying() RETURNS boolean
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+  SELECT coalesce(current_setting('spinetrial.rekey', true), '') = 'on' AND session_user = (
+    SELECT tableowner FROM pg_tables WHERE schemaname = 'public' AND tablename = 'randomization_slot')
+$$;
+
+CREATE OR REPLACE FUNCTION randomization_slot_keep() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF to_jsonb(NEW) - 'arm' - 'block' = to_jsonb(OLD) - 'arm' - 'block' AND randomization_rekeying() THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'randomisation: % of % refused: it never changes', TG_OP, TG_TABLE_NAME
+    USING ERRCODE = 'insufficient_privilege';
+END $$;
+
 -- A list is sealed once, complete, and changes afterwards only by being withdrawn while nobody holds a slot of it.
 CREATE OR REPLACE FUNCTION randomization_list_guard() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -25,6 +43,9 @@ BEGIN
       RAISE EXCEPTION 'randomisation: a sealed list is never deleted' USING ERRCODE = 'insufficient_privilege';
     END IF;
     -- One row is compared whole, so that a column added later is protected without a thought.
+    IF to_jsonb(NEW) - 'secret' = to_jsonb(OLD) - 'secret' AND randomization_rekeying() THEN
+      RETURN NEW;
+    END IF;
     kept := to_jsonb(NEW) || jsonb_build_object('withdrawn_at', to_jsonb(OLD) -> 'withdrawn_at');
     IF kept <> to_jsonb(OLD) OR OLD.withdrawn_at IS NOT NULL THEN
       RAISE EXCEPTION 'randomisation: a sealed list never changes' USING ERRCODE = 'insufficient_privilege';
@@ -114,7 +135,7 @@ CREATE OR REPLACE TRIGGER randomization_guard BEFORE INSERT OR UPDATE OR DELETE 
 CREATE OR REPLACE TRIGGER randomization_guard BEFORE INSERT OR DELETE ON randomization_slot
   FOR EACH ROW EXECUTE FUNCTION randomization_slot_guard();
 CREATE OR REPLACE TRIGGER randomization_keep BEFORE UPDATE ON randomization_slot
-  FOR EACH ROW EXECUTE FUNCTION randomization_refuse();
+  FOR EACH ROW EXECUTE FUNCTION randomization_slot_keep();
 CREATE OR REPLACE TRIGGER randomization_guard BEFORE INSERT ON randomization_allocation
   FOR EACH ROW EXECUTE FUNCTION randomization_allocation_guard();
 CREATE OR REPLACE TRIGGER randomization_keep BEFORE UPDATE OR DELETE ON randomization_allocation

@@ -6,9 +6,13 @@ import secrets
 from datetime import date
 
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 
+from spinetrial.access import lockout, second_factor
 from spinetrial.access.gate import AnyActor, check_may
 from spinetrial.access.models import Membership, StudySite, User
+from spinetrial.access.passwords import REMEMBERED
+from spinetrial.access.tasks import later, tell_second_factor_reset
 from spinetrial.audit.acting import acting
 
 #: Without look-alikes, because a first password is read from a screen and typed.
@@ -25,6 +29,7 @@ def do_create_user(actor: AnyActor, user: User, password: str = "") -> User:
     check_may(actor, "admin.accounts", None)
     if password:
         user.set_password(password)
+        user.must_change_password = True
     with acting(actor):
         user.save()
     return user
@@ -41,10 +46,32 @@ def do_reset_password(actor: AnyActor, user: User, reason: str) -> str:
     """Give the account a new first password and return it. Raises PermissionDenied."""
     check_may(actor, "admin.accounts", None)
     password = new_password()
+    user.past_passwords = [user.password, *user.past_passwords][: REMEMBERED - 1]
     user.set_password(password)
+    user.must_change_password = True
     with acting(actor, reason):
-        user.save(update_fields=["password"])
+        user.save(update_fields=["password", "past_passwords", "must_change_password"])
     return password
+
+
+def do_unlock(actor: User, user: User, reason: str) -> None:
+    """Let an account that was locked after failed attempts try again. Raises PermissionDenied."""
+    check_may(actor, "admin.accounts", None)
+    with acting(actor, reason):
+        lockout.do_unlock(user)
+
+
+def do_reset_second_factor(actor: User, user: User, reason: str) -> None:
+    """Take away app, recovery codes and passkeys of an account, and tell the person.
+
+    Raises PermissionDenied, also for one's own account: there the code is asked for instead.
+    """
+    check_may(actor, "admin.accounts", None)
+    if actor.pk == user.pk:
+        raise PermissionDenied
+    with acting(actor, reason):
+        second_factor.remove_all(user)
+        transaction.on_commit(lambda: later(tell_second_factor_reset, user.pk))
 
 
 def do_grant(actor: AnyActor, membership: Membership) -> Membership:
@@ -59,9 +86,20 @@ def do_grant(actor: AnyActor, membership: Membership) -> Membership:
     return membership
 
 
+def do_record_training(actor: AnyActor, membership: Membership, reason: str) -> None:
+    """Store the changed dates of training and delegation. Raises PermissionDenied, also for one's own membership."""
+    check_may(actor, "admin.accounts", None)
+    if membership.user_id == actor.pk:
+        raise PermissionDenied
+    with acting(actor, reason):
+        membership.save(update_fields=["trained_on", "delegated_on"])
+
+
 def do_end_membership(actor: AnyActor, membership: Membership, last_day: date, reason: str) -> None:
     """Let a membership end after `last_day`. Raises PermissionDenied, ValueError (before its first day)."""
     check_may(actor, "admin.accounts", None)
+    if membership.user_id == actor.pk:
+        raise PermissionDenied
     if last_day < membership.starts:
         raise ValueError("The last day is before the first day.")
     membership.ends = last_day

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from spinetrial.access.gate import may, sites_for
 from spinetrial.access.models import StudySite, TrialState, User
 from spinetrial.access.policy import Role
+from spinetrial.access.sessions import seconds_left
 from spinetrial.audit.demo import is_demo
 
 
@@ -31,6 +32,7 @@ PLACES = (
     Place("safety.view", "safety", _("Safety"), "safety"),
     Place("casebook", "site_file", _("Site file"), "site"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),
+    Place("audit.list", "audit_trail", _("Audit trail"), "history"),
     Place("report.view", "report", _("Report"), "report"),
     Place("trial.view", "trial", _("Data versions"), "versions"),
     Place("admin.accounts", "accounts", _("Administration"), "administration"),
@@ -78,6 +80,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
             "site": next((each for each in choices if each["selected"]), choices[0] if choices else None),
             "user_name": user.full_name,
             "role_label": role_names(user),
+            "session_seconds": seconds_left(request),
+            "untrained": [m for m in user.current_memberships if m.needs_training and not m.may_enter],
             "demo": is_demo(),
             "trial_state": TrialState.current().state,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -14,6 +15,13 @@ from spinetrial.audit import clock
 
 def _date(**attrs: Any) -> forms.DateInput:
     return forms.DateInput(attrs={"type": "date", **attrs}, format="%Y-%m-%d")
+
+
+def _not_after_today(form: forms.ModelForm) -> None:
+    for name in ("trained_on", "delegated_on"):
+        day = form.cleaned_data.get(name)
+        if day and day > clock.now().date() + timedelta(days=1):  # a site may be a day ahead of UTC
+            form.add_error(name, _("This day lies in the future."))
 
 
 class ReasonField(forms.CharField):
@@ -40,8 +48,8 @@ class UserForm(forms.ModelForm):
 class MembershipForm(forms.ModelForm):
     class Meta:
         model = Membership
-        fields = ("role", "site", "starts", "ends")
-        widgets = {"starts": _date(), "ends": _date()}
+        fields = ("role", "site", "starts", "ends", "trained_on", "delegated_on")
+        widgets = {name: _date() for name in ("starts", "ends", "trained_on", "delegated_on")}
 
     def __init__(self, *args: Any, administrator: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,8 +58,23 @@ class MembershipForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any] | None:
         data = super().clean()
+        _not_after_today(self)
         if self.instance.user_id == self.administrator.pk:
             raise ValidationError(_("Nobody can give themselves a right. Ask another administrator."))
+        return data
+
+
+class TrainingForm(forms.ModelForm):
+    reason = ReasonField()
+
+    class Meta:
+        model = Membership
+        fields = ("trained_on", "delegated_on")
+        widgets = {"trained_on": _date(), "delegated_on": _date()}
+
+    def clean(self) -> dict[str, Any] | None:
+        data = super().clean()
+        _not_after_today(self)
         return data
 
 

@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from spinetrial.access.models import StudySite, TrialState, User
-from spinetrial.access.policy import UNMASKED_BY_LOCK, Role, allowed_roles
+from spinetrial.access.policy import NEEDS_TRAINING, UNMASKED_BY_LOCK, Role, allowed_roles
 from spinetrial.audit.acting import SystemActor
 
 M = TypeVar("M", bound=models.Model)
@@ -69,7 +69,8 @@ def sites_for(actor: AnyActor, action: str) -> set[int] | None:
         if granted:
             if membership.site_id is None:
                 return None
-            site_ids.add(membership.site_id)
+            if action not in NEEDS_TRAINING or membership.may_enter:
+                site_ids.add(membership.site_id)
     return site_ids
 
 

@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from spinetrial.access.policy import SITE_ROLES, Role
+from spinetrial.access.policy import NEEDS_TRAINING, POLICY, SITE_ROLES, Role
 from spinetrial.audit import clock
 from spinetrial.audit.acting import SystemActor, acting
 
@@ -87,13 +87,16 @@ class User(AbstractBaseUser):
         _("Language"), max_length=10, choices=[("en", "English"), ("zh-hans", "简体中文")], default="en"
     )
     is_active = models.BooleanField(_("Active"), default=True)
+    must_change_password = models.BooleanField(default=False)  # the present one was made by an administrator
+    past_passwords = models.JSONField(default=list, blank=True)  # hashes, newest first
+    locked_at = models.DateTimeField(_("Locked since"), null=True, blank=True)
 
     objects = UserManager()
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS = ["full_name"]
 
     audit_user = "id"
-    audit_not_kept = ("password",)
+    audit_not_kept = ("password", "past_passwords")
 
     class Meta:
         ordering = ("username",)
@@ -123,11 +126,10 @@ class User(AbstractBaseUser):
         """
         if not self.is_active:
             return ()
-        utc_today = clock.now().date()
         return tuple(
             membership
             for membership in Membership.objects.filter(user=self).select_related("site").order_by("id")
-            if membership.in_force(membership.site.today() if membership.site else utc_today)
+            if membership.in_force(membership.today)
         )
 
 
@@ -174,6 +176,27 @@ class Membership(models.Model):
     def in_force(self, today: date) -> bool:
         return self.starts <= today and (self.ends is None or today <= self.ends)
 
+    @property
+    def today(self) -> date:
+        """The day by which this membership counts: the site's, for the whole trial that of UTC."""
+        return self.site.today() if self.site else clock.now().date()
+
+    @property
+    def needs_training(self) -> bool:
+        """Whether the role enters data, so that training and delegation must be recorded."""
+        return any(self.role in POLICY.get(action, ()) for action in NEEDS_TRAINING)
+
+    @property
+    def missing_training(self) -> list[str]:
+        """What is not recorded, or lies in the future, of "training" and "delegation"."""
+        dates = {_("training"): self.trained_on, _("delegation"): self.delegated_on}
+        return [str(name) for name, day in dates.items() if day is None or day > self.today]
+
+    @property
+    def may_enter(self) -> bool:
+        """Whether the data rights of this membership count today."""
+        return not self.missing_training
+
 
 class AccessReview(models.Model):
     """A person looked at all memberships in force and signed that each is still right."""
@@ -190,6 +213,21 @@ class AccessReview(models.Model):
 
     def __str__(self) -> str:
         return f"Access review {self.pk}"
+
+
+class Tally(models.Model):
+    """How often something was asked for in a stretch of time, for the rate limits."""
+
+    key = models.CharField(max_length=120)
+    window = models.BigIntegerField()  # its number since 1970, in lengths of the window
+    count = models.PositiveIntegerField(default=1)
+    ends_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["key", "window"], name="tally_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.count}"
 
 
 class TrialState(models.Model):
@@ -218,6 +256,12 @@ class TrialState(models.Model):
     @classmethod
     def current(cls) -> TrialState:
         return cls.objects.get(id=1)
+
+    @classmethod
+    def held(cls) -> TrialState:
+        """The row, which nobody changes until the end of the transaction, as the triggers of a save hold it."""
+        table = cls._meta.db_table
+        return cls.objects.raw(f"SELECT * FROM {table} WHERE id = 1 FOR SHARE")[0]  # noqa: S608
 
     @classmethod
     def for_change(cls) -> TrialState:

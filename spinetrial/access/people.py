@@ -46,3 +46,11 @@ def study_sites() -> QuerySet[StudySite]:
 def memberships() -> QuerySet[Membership]:
     """Every membership of all time with person and site, in the order they were given."""
     return Membership.objects.select_related("user", "site").order_by("id")
+
+
+def administrators() -> list[User]:
+    """Active accounts that are administrators today, by user name."""
+    today = clock.now().date()
+    held = Membership.objects.filter(role=Role.ADMINISTRATOR, user__is_active=True).select_related("user")
+    found = {each.user_id: each.user for each in held.order_by("user__username") if each.in_force(today)}
+    return list(found.values())

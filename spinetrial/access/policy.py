@@ -34,6 +34,8 @@ POLICY: dict[str, frozenset[Role]] = {
     "subject.screen": _ENTRY,
     "contacts.view": _ENTRY,
     "contacts.enter": _ENTRY,
+    "contacts.purge": frozenset({Role.INVESTIGATOR}),
+    "person.export": _ENTRY,
     "crf.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "crf.enter": _ENTRY,
     "imaging.enter": _ENTRY | {Role.ASSESSOR},
@@ -49,6 +51,9 @@ POLICY: dict[str, frozenset[Role]] = {
     "query.raise": _REVIEW,
     "query.close": _REVIEW,
     "audit.view": _ENTRY | _REVIEW,
+    "audit.system": frozenset({Role.ADMINISTRATOR}),
+    "audit.list": _ENTRY | _REVIEW | {Role.ADMINISTRATOR},
+    "signoff.view": _REVIEW | {Role.INVESTIGATOR, Role.STATISTICIAN},
     "sdv.view": _ENTRY | _REVIEW,
     "sdv.verify": frozenset({Role.MONITOR}),
     "sign": frozenset({Role.INVESTIGATOR}),
@@ -64,6 +69,25 @@ POLICY: dict[str, frozenset[Role]] = {
     # system
     "admin.accounts": frozenset({Role.ADMINISTRATOR}),
 }
+
+#: Actions by which data of a site come into being: a membership there counts for them only once training and
+#: delegation are recorded. Reading needs neither.
+NEEDS_TRAINING = frozenset(
+    {
+        "subject.screen",
+        "contacts.enter",
+        "crf.enter",
+        "imaging.enter",
+        "ae.enter",
+        "eligibility.confirm",
+        "randomize",
+        "query.answer",
+        "sign",
+    }
+)
+
+#: Roles that must have a second factor: signers, and whoever can change rights, lists or the data as a whole.
+NEEDS_SECOND_FACTOR = frozenset({Role.INVESTIGATOR, Role.ADMINISTRATOR, Role.CUSTODIAN, Role.STATISTICIAN})
 
 #: Actions the statistician gains when the first lock ends the masking (D11).
 UNMASKED_BY_LOCK = frozenset({"arm.view"})

@@ -1,14 +1,25 @@
 from django.urls import path
 
-from spinetrial.access import views
+from spinetrial.access import own, renew, review, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("health/", views.health, name="health"),
-    path("login/", views.login, name="login"),
-    path("logout/", views.logout, name="logout"),
-    path("password/", views.password_change, name="password_change"),
-    path("password/done/", views.password_change_done, name="password_change_done"),
+    path("login/", own.login, name="login"),
+    path("login/code/", own.login_code, name="login_code"),
+    path("login/passkey/", own.login_passkey, name="login_passkey"),
+    path("logout/", own.logout, name="logout"),
+    path("session/", own.session_state, name="session_state"),
+    path("account/", own.my_account, name="my_account"),
+    path("password/", own.password_change, name="password_change"),
+    path("password/done/", own.password_change_done, name="password_change_done"),
+    path("second-factor/", own.second_factor_page, name="second_factor"),
+    path("second-factor/app/", own.second_factor_app, name="second_factor_app"),
+    path("second-factor/codes/", own.second_factor_codes, name="second_factor_codes"),
+    path("second-factor/passkey/", own.second_factor_passkey, name="second_factor_passkey"),
+    path("second-factor/passkey/options/", own.passkey_options, name="passkey_options"),
+    path("second-factor/remove/", own.second_factor_remove, name="second_factor_remove"),
+    path("login/renew/", renew.renew, name="login_renew"),
     path("language/", views.set_language, name="set_language"),
     path("site/", views.choose_site, name="choose_site"),
     path("accounts/", views.account_list, name="accounts"),
@@ -16,8 +27,15 @@ urlpatterns = [
     path("accounts/<int:pk>/", views.account, name="account"),
     path("accounts/<int:pk>/edit/", views.account_edit, name="account_edit"),
     path("accounts/<int:pk>/password/", views.account_password, name="account_password"),
+    path("accounts/<int:pk>/unlock/", views.account_unlock, name="account_unlock"),
+    path("accounts/<int:pk>/second-factor/", views.account_second_factor, name="account_second_factor"),
     path("accounts/<int:pk>/role/", views.membership_new, name="membership_new"),
+    path("memberships/<int:pk>/training/", views.membership_training, name="membership_training"),
     path("memberships/<int:pk>/end/", views.membership_end, name="membership_end"),
+    path("access-review/", review.access_review, name="access_review"),
+    path("access-review/now.csv", review.access_now_csv, name="access_now_csv"),
+    path("access-review/<int:pk>/", review.access_review_detail, name="access_review_detail"),
+    path("access-review/<int:pk>/list.csv", review.access_review_csv, name="access_review_csv"),
     path("sites/new/", views.site_edit, name="site_new"),
     path("sites/<slug:code>/", views.site_edit, name="site_edit"),
 ]

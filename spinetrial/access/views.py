@@ -1,21 +1,20 @@
-"""Log-in, password, site switch, and the administration of accounts, memberships and sites."""
+"""First page, site switch, and the administration of accounts, memberships and sites."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import views as auth_views
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language as django_set_language
 
-from spinetrial.access import accounts
+from spinetrial.access import accounts, review, second_factor
 from spinetrial.access.context import PLACES
 from spinetrial.access.forms import (
     EndMembershipForm,
@@ -23,40 +22,13 @@ from spinetrial.access.forms import (
     NewUserForm,
     ReasonForm,
     SiteForm,
+    TrainingForm,
     UserForm,
 )
 from spinetrial.access.gate import SignedInRequest, may, public, requires
 from spinetrial.access.models import Membership, StudySite, User
 from spinetrial.audit import clock
-from spinetrial.audit.acting import acting
 
-
-class _Login(auth_views.LoginView):
-    redirect_authenticated_user = True
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        response = super().form_valid(form)
-        response.set_cookie(
-            settings.LANGUAGE_COOKIE_NAME,
-            form.get_user().language,
-            secure=settings.LANGUAGE_COOKIE_SECURE,
-            samesite="Lax",
-        )
-        return response
-
-
-class _PasswordChange(auth_views.PasswordChangeView):
-    success_url = reverse_lazy("password_change_done")
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        with acting(self.request.user, "password changed by its owner"):  # type: ignore[arg-type]
-            return super().form_valid(form)
-
-
-login = public(_Login.as_view())
-logout = public(auth_views.LogoutView.as_view())
-password_change = requires("account")(_PasswordChange.as_view())
-password_change_done = requires("account")(auth_views.PasswordChangeDoneView.as_view())
 set_language = public(django_set_language)
 
 
@@ -109,7 +81,8 @@ def account_list(request: SignedInRequest) -> HttpResponse:
         {"user": user, "memberships": [m for m in memberships.get(user.pk, []) if m.in_force(today)]}
         for user in User.objects.all()
     ]
-    return render(request, "access/accounts.html", {"people": people, "sites": StudySite.objects.all()})
+    context = {"people": people, "sites": StudySite.objects.all(), "review_due": review.due()}
+    return render(request, "access/accounts.html", context)
 
 
 @requires("admin.accounts")
@@ -132,8 +105,10 @@ def account(request: SignedInRequest, pk: int) -> HttpResponse:
         "person": user,
         "memberships": Membership.objects.filter(user=user).select_related("site", "granted_by").order_by("-starts"),
         "first_password": shown[1] if shown and shown[0] == pk else "",
-        "today": clock.now().date(),
         "own": user.pk == request.user.pk,
+        "enrolled": second_factor.enrolled(user),
+        "passkeys": len(second_factor.passkeys(user)),
+        "required": second_factor.required(user),
     }
     return render(request, "access/account.html", context)
 
@@ -152,9 +127,53 @@ def account_edit(request: SignedInRequest, pk: int) -> HttpResponse:
     return _form_page(request, str(user), form, reverse("account", args=[pk]))
 
 
+def _somebody_else(request: SignedInRequest, pk: int) -> User:
+    """The account, unless it is the administrator's own: that is changed with the own password and code."""
+    if pk == request.user.pk:
+        raise PermissionDenied
+    return get_object_or_404(User, pk=pk)
+
+
+@requires("admin.accounts")
+def account_unlock(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Let an account that was locked after failed attempts try again."""
+    user = _somebody_else(request, pk)
+    if user.locked_at is None:
+        messages.info(request, _("This account is not locked."))
+        return redirect("account", pk=pk)
+    form = ReasonForm(request.POST or None)
+    if form.is_valid():
+        accounts.do_unlock(request.user, user, form.cleaned_data["reason"])
+        messages.success(request, _("Unlocked."))
+        return redirect("account", pk=pk)
+    note = _("Speak with the person first: were the failed attempts their own? If not, give a new password too.")
+    title = _("Unlock %(name)s") % {"name": user}
+    return _form_page(request, title, form, reverse("account", args=[pk]), button=_("Unlock"), note=note)
+
+
+@requires("admin.accounts")
+def account_second_factor(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Take away the second factor of somebody who lost it."""
+    user = _somebody_else(request, pk)
+    if not second_factor.enrolled(user):
+        messages.info(request, _("This account has no second factor."))
+        return redirect("account", pk=pk)
+    form = ReasonForm(request.POST or None)
+    if form.is_valid():
+        accounts.do_reset_second_factor(request.user, user, form.cleaned_data["reason"])
+        messages.success(request, _("The second factor was removed; the person is told by e-mail."))
+        return redirect("account", pk=pk)
+    note = _(
+        "Authenticator app, recovery codes and passkeys of this account stop working. Make sure that it is the person "
+        "who asks. Where the role needs a second factor, a new one is set up at the next log-in."
+    )
+    title = _("Reset the second factor of %(name)s") % {"name": user}
+    return _form_page(request, title, form, reverse("account", args=[pk]), button=_("Reset"), note=note)
+
+
 @requires("admin.accounts")
 def account_password(request: SignedInRequest, pk: int) -> HttpResponse:
-    user = get_object_or_404(User, pk=pk)
+    user = _somebody_else(request, pk)
     form = ReasonForm(request.POST or None)
     if form.is_valid():
         password = accounts.do_reset_password(request.user, user, form.cleaned_data["reason"])
@@ -185,9 +204,31 @@ def membership_new(request: SignedInRequest, pk: int) -> HttpResponse:
     return _form_page(request, _("Role for %(name)s") % {"name": user}, form, reverse("account", args=[pk]))
 
 
+def _somebody_elses_membership(request: SignedInRequest, pk: int) -> Membership:
+    membership = get_object_or_404(Membership.objects.select_related("user", "site"), pk=pk)
+    if membership.user_id == request.user.pk:
+        raise PermissionDenied
+    return membership
+
+
+@requires("admin.accounts")
+def membership_training(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Record or change the days of training and delegation."""
+    membership = _somebody_elses_membership(request, pk)
+    form = TrainingForm(request.POST or None, instance=membership)
+    back = reverse("account", args=[membership.user_id])
+    if form.is_valid():
+        accounts.do_record_training(request.user, form.save(commit=False), form.cleaned_data["reason"])
+        messages.success(request, _("Saved."))
+        return redirect(back)
+    note = _("Until both are recorded, this role reads but does not enter data.")
+    title = _("Training and delegation: %(membership)s") % {"membership": membership}
+    return _form_page(request, title, form, back, note=note)
+
+
 @requires("admin.accounts")
 def membership_end(request: SignedInRequest, pk: int) -> HttpResponse:
-    membership = get_object_or_404(Membership.objects.select_related("user", "site"), pk=pk)
+    membership = _somebody_elses_membership(request, pk)
     form = EndMembershipForm(request.POST or None, membership=membership)
     back = reverse("account", args=[membership.user_id])
     if form.is_valid():

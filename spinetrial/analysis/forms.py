@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
+
+from spinetrial.access.reauthenticate import ConfirmForm
 
 
 class ReasonForm(forms.Form):
@@ -12,9 +16,10 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-class LockForm(ReasonForm):
-    """The lock: reason and, once more, the password of the person who locks."""
+class LockForm(ConfirmForm):
+    """The lock: reason and, once more, the proof of who locks."""
 
+    field_order = ("reason", "open_points_seen")
     reason = forms.CharField(
         label=_("Reason"),
         max_length=500,
@@ -24,15 +29,9 @@ class LockForm(ReasonForm):
     open_points_seen = forms.BooleanField(
         label=_("I have read the open points, and the reason above covers them."), required=False
     )
-    password = forms.CharField(
-        label=_("Your password"),
-        max_length=200,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
 
-    def __init__(self, *args: object, open_points: int, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, *args: Any, open_points: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         if open_points:
             self.fields["open_points_seen"].required = True
         else:

@@ -18,6 +18,7 @@ from spinetrial.access.gate import SYSTEM, list_records
 from spinetrial.access.models import StudySite, User
 from spinetrial.analysis.data import Column, Kind, Snapshot, Table, Value
 from spinetrial.crf.content import plain
+from spinetrial.crf.models import MissingReason
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Item
 from spinetrial.protocol import CURRENT, protocol_hash
@@ -30,7 +31,11 @@ SUBJECT = Column("subject", _("Participant"), Kind.TEXT, sdtm="DM.SUBJID")
 RECORD = Column("record", _("Record number"), Kind.INTEGER)
 
 #: Columns that guard saving and say nothing about the subject.
-_LEFT_OUT = frozenset({"id", "subject", "row_version", "draft"})
+_LEFT_OUT = frozenset({"id", "subject", "row_version", "draft", "missing"})
+
+#: Ends the name of the column that says why the column before it has no value.
+MISSING_SUFFIX = "_missing"
+WHY_MISSING = _("why not answered")
 
 
 def take_snapshot() -> Snapshot:
@@ -91,11 +96,23 @@ def _source(
     fields = [_field(model, each) for each in items]
     fields += [field for field in model._meta.concrete_fields if field.name not in {*items, *_LEFT_OUT, *left_out}]
     fields = [field for field in fields if not isinstance(field, EncryptedTextField)]
-    columns = (SITE, SUBJECT, RECORD, *(_column(field, items.get(field.name)) for field in fields))
+    columns, lookups = [SITE, SUBJECT, RECORD], ["subject__site__code", "subject__code", "pk"]
+    for field in fields:
+        item = items.get(field.name)
+        columns.append(_column(field, item))
+        lookups.append(_lookup(field))
+        if item and item.missing:
+            columns.append(_reason_column(field))
+            lookups.append(f"missing__{field.name}")
     if len({column.name for column in columns}) != len(columns):
         raise ValueError(f"{name}: two columns have the same name")
-    lookups = ("subject__site__code", "subject__code", "pk", *(_lookup(field) for field in fields))
-    return _Source(Table(name, title, reveals_arm, columns, ()), model, lookups)
+    return _Source(Table(name, title, reveals_arm, tuple(columns), ()), model, tuple(lookups))
+
+
+def _reason_column(field: models.Field[Any, Any]) -> Column:
+    """Why the column before has no value; blank where it has one, and where nobody has answered yet."""
+    codes = tuple((str(code), str(words)) for code, words in MissingReason.choices)
+    return Column(f"{field.name}{MISSING_SUFFIX}", f"{field.verbose_name}: {WHY_MISSING}", Kind.TEXT, codes=codes)
 
 
 def _sites() -> Table:

@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth import authenticate
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -22,7 +21,6 @@ from spinetrial.analysis.lock import do_lock_trial, do_unlock_trial, versions
 from spinetrial.analysis.models import DamagedVersion, DataVersion
 from spinetrial.analysis.readiness import BLOCKER_LABELS, Blocker, all_overviews, readiness
 from spinetrial.analysis.rollup import roll_up_table
-from spinetrial.audit.acting import acting, record_event
 from spinetrial.review import trial as trial_state
 
 #: Open points of one kind on the page.
@@ -60,7 +58,7 @@ def _page(request: SignedInRequest, forms: dict[str, Any] | None = None, status:
         "same_person": (may_lock and state.state == TrialState.State.FROZEN and changed_it)
         or (may_freeze and state.state == TrialState.State.LOCKED and changed_it),
         "reason_form": ReasonForm(),
-        "lock_form": LockForm(open_points=len(blockers)),
+        "lock_form": LockForm(user=request.user, open_points=len(blockers)),
         "latest": versions(request.user).first(),
         **(forms or {}),
     }
@@ -135,17 +133,11 @@ def trial_unlock(request: SignedInRequest) -> HttpResponse:
 
 @requires("trial.lock")
 @require_POST
-@sensitive_post_parameters("password")
+@sensitive_post_parameters("password", "code")
 def trial_lock(request: SignedInRequest) -> HttpResponse:
-    """Frozen -> locked with a new data version, after the password."""
-    form = LockForm(request.POST, open_points=len(readiness(request.user)))
-    if form.is_valid():
-        person = authenticate(request, username=request.user.username, password=form.cleaned_data["password"])
-        if person is None or person.pk != request.user.pk:
-            with acting(request.user):
-                record_event("lock refused: wrong password", user_id=request.user.pk)
-            form.add_error("password", _("This is not your password. The trial was not locked."))
-    if not form.is_valid():
+    """Frozen -> locked with a new data version, after the person proved again who they are."""
+    form = LockForm(request.POST, user=request.user, open_points=len(readiness(request.user)))
+    if not form.confirmed(request, "lock"):
         return _incomplete(request, TrialState.State.FROZEN, {"lock_form": form})
     try:
         version = do_lock_trial(

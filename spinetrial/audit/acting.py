@@ -45,6 +45,7 @@ class _Act:
     clock: str
 
 
+_CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
 _NOBODY = _Act("", "", "", "", "")
 _current: ContextVar[_Act] = ContextVar("audit_act", default=_NOBODY)
 
@@ -56,8 +57,9 @@ def _tell_database(act: _Act) -> None:
             "SELECT set_config('spinetrial.actor_id', %s, true), set_config('spinetrial.actor', %s, true),"
             " set_config('spinetrial.reason', %s, true), set_config('spinetrial.request', %s, true),"
             " set_config('spinetrial.clock', %s, true)",
-            # PostgreSQL's text cannot hold the NUL that a hand-made request may carry.
-            [act.actor_id, act.actor, act.reason.replace("\0", ""), act.request_id, act.clock],
+            # PostgreSQL's text cannot hold the NUL that a hand-made request may carry, and files of the trail should
+            # hold no other control character but tab and line ends.
+            [act.actor_id, act.actor, act.reason.translate(_CONTROLS), act.request_id, act.clock],
         )
 
 

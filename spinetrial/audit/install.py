@@ -15,10 +15,22 @@ EXCUSED: dict[str, str] = {
     "audit.AuditEntry": "is the trail; append-only by its own trigger",
     "audit.AuditChain": "heads of the trail; written only by the trail's functions",
     "crf.Draft": "unsaved typing of one person; the save that follows is recorded",
+    "access.Tally": "counts of requests for the rate limits; technical, holds no act",
+    "account.EmailAddress": "unused table of django-allauth: no view of it has an address",
+    "account.EmailConfirmation": "unused table of django-allauth: no view of it has an address",
     "auth.Group": "unused table of django.contrib.auth; rights come from memberships",
     "auth.Permission": "filled by migrate; rights come from memberships and the policy table",
+    "axes.AccessAttempt": "counter of failures by a hash of the name; each failure and lock is recorded as an event",
+    "axes.AccessAttemptExpiration": "unused table of django-axes: a lock does not expire",
+    "axes.AccessFailureLog": "unused table of django-axes: failures are recorded as events",
+    "axes.AccessLog": "unused table of django-axes: log-ins are recorded as events",
     "contenttypes.ContentType": "filled by migrate",
     "sessions.Session": "technical; log-in and log-out are recorded as events",
+}
+
+#: Columns of which the trail keeps only the fact of a change, in tables of packages.
+FOREIGN_NOT_KEPT: dict[str, tuple[str, ...]] = {
+    "mfa.Authenticator": ("data",),  # secrets, though encrypted, and public keys
 }
 
 
@@ -46,7 +58,7 @@ def trigger_arguments(model: type[models.Model]) -> tuple[str, str, str, str, st
         column("audit_site", "site_id"),
         column("audit_user", "user_id"),
         "t" if getattr(model, "reveals_arm", False) else "f",
-        ",".join(getattr(model, "audit_not_kept", ())),
+        ",".join(getattr(model, "audit_not_kept", FOREIGN_NOT_KEPT.get(model._meta.label, ()))),
     )
 
 

@@ -62,6 +62,11 @@ class AuditEntry(models.Model):
         return cls.objects.filter(subject_id=subject_id).order_by("id")
 
     @classmethod
+    def among(cls, condition: models.Q) -> models.QuerySet[AuditEntry]:
+        """Entries within a condition that the caller made of rights (`worklists.audit_trail.visible`)."""
+        return cls.objects.filter(condition)
+
+    @classmethod
     def of_site(cls, site_id: int, subject_ids: Iterable[int]) -> models.QuerySet[AuditEntry]:
         """Entries of a site and its subjects, which the caller obtained through the gate, oldest first."""
         here = models.Q(site_id=site_id) | models.Q(subject_id__in=list(subject_ids))

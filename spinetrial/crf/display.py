@@ -12,12 +12,18 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from spinetrial.crf.models import MissingReason, RowRecord, SubjectRecord
+from spinetrial.crf.missing import code_text, missing_text
+from spinetrial.crf.models import RowRecord, SubjectRecord
 from spinetrial.crf.spec import CrfSpec
 
 
 def display_value(record: models.Model, name: str) -> str:
-    """The value of one field as a person reads it; empty for no answer. A model may say more in `display_<name>`."""
+    """The value of one field as a person reads it, or why there is none; empty for no answer.
+
+    A model may say more in `display_<name>`.
+    """
+    if reason := missing_text(record, name):
+        return reason
     special = getattr(record, f"display_{name}", None)
     if callable(special):
         return str(special())
@@ -81,10 +87,8 @@ def answers_in_words(spec: CrfSpec, record: SubjectRecord) -> list[tuple[str, li
         for item in section.items:
             if item.name in shown:
                 text = display_value(record, item.name)
-                if text and item.unit:
+                if text and item.unit and item.name not in record.missing:
                     text = f"{text} {item.unit}"
-                elif not text and item.name in record.missing:
-                    text = str(MissingReason(record.missing[item.name]).label)
                 answers.append(Answer(item.name, spec.label(item.name), text))
         if answers:
             found.append((_(str(section.title)), answers))
@@ -102,3 +106,13 @@ def rows_in_words(spec: CrfSpec, rows: Mapping[str, Sequence[RowRecord]]) -> lis
         )
         for group in spec.rows
     ]
+
+
+def reason_changes(before: Any, after: Any) -> dict[str, tuple[str, str]]:
+    """Per item, the old and new reason why it has no value, in words: from two states of `SubjectRecord.missing`."""
+    old, new = (state if isinstance(state, dict) else {} for state in (before, after))
+    return {
+        name: (code_text(old.get(name)), code_text(new.get(name)))
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    }

@@ -8,17 +8,39 @@ from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
-from django.forms.models import BaseModelFormSet, modelform_factory, modelformset_factory
+from django.forms.models import BaseModelFormSet, ModelFormMetaclass, modelform_factory, modelformset_factory
 from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from spinetrial.access.gate import of_subject
+from spinetrial.crf import missing
 from spinetrial.crf.models import EventRecord, SubjectRecord
 from spinetrial.crf.spec import CrfSpec, EditCheck, Item, Level, RowGroup, Values
+from spinetrial.review.explanations import LONGEST, live_explanations
 
 #: A free text longer than this is a pasted document, not an answer.
 TEXT_LIMIT = 4000
+
+#: Control characters but tab and line ends: no keyboard types them, and files made of them are unreadable elsewhere.
+#: (NUL is refused by Django already.)
+no_control_characters = RegexValidator(
+    r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]",
+    _("This text holds an invisible control character. Type it again, or paste it as plain text."),
+    inverse_match=True,
+)
+
+
+class FiniteDecimalField(forms.DecimalField):
+    """A number. Django's own field reads NaN too, and `has_changed` breaks down when it compares a signalling one."""
+
+    def to_python(self, value: Any) -> Any:
+        number = super().to_python(value)
+        if number is not None and not number.is_finite():
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return number
 
 
 class NrsSelect(forms.RadioSelect):
@@ -40,6 +62,8 @@ def _formfield(item_of: Mapping[str, Item], *, in_grid: bool = False) -> Any:
             kwargs["widget"] = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
         elif isinstance(db_field, models.DateField):
             kwargs["widget"] = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        elif isinstance(db_field, models.DecimalField):
+            kwargs["form_class"] = FiniteDecimalField
         elif isinstance(db_field, models.TextField):
             kwargs["widget"] = forms.Textarea(attrs={"rows": 3})
             if db_field.max_length is None and not db_field.choices:
@@ -57,6 +81,8 @@ def _formfield(item_of: Mapping[str, Item], *, in_grid: bool = False) -> Any:
         formfield = db_field.formfield(**kwargs)
         if formfield is None:
             return None
+        if isinstance(formfield, forms.CharField):
+            formfield.validators.append(no_control_characters)
         formfield.short = item.short if item else ""  # type: ignore[attr-defined]
         if item and item.widget == "select":
             return formfield
@@ -160,7 +186,7 @@ class RowFormSet(BaseModelFormSet):
 
 
 def _conditions(form: Any, items: Iterable[Item]) -> None:
-    """Blank what is hidden, and demand what is shown and required."""
+    """Blank what is hidden; demand what is shown and required, a value or the reason why there is none."""
     data = form.cleaned_data
     for item in items:
         if item.name not in form.fields:
@@ -172,15 +198,32 @@ def _conditions(form: Any, items: Iterable[Item]) -> None:
             field = form._meta.model._meta.get_field(item.name)
             data[item.name] = None if field.null else ("" if field.empty_strings_allowed else field.get_default())
             form._errors.pop(item.name, None)
-        elif item.required and data.get(item.name) in (None, "", []) and item.name not in form.errors:
+            missing.clean_reason(form, item, shown=False)
+            continue
+        missing.clean_reason(form, item, shown=True)
+        unanswered = data.get(item.name) in missing.EMPTY and not missing.reason_of(item, data)
+        if item.required and unanswered and item.name not in form.errors:
             form.add_error(item.name, ValidationError(_("This answer is needed here."), code="required"))
 
 
+#: Begins the name of the input with the explanation of a must-explain check.
+EXPLAIN_PREFIX = "explain-"
+
+
+def explanation_name(code: str, match: str = "") -> str:
+    """Name of the input with the explanation of one match of a must-explain check."""
+    return f"{EXPLAIN_PREFIX}{code}-{match}" if match else f"{EXPLAIN_PREFIX}{code}"
+
+
 class CrfForm(_ValidatesChanges):
-    """Form of one CRF record. Make it with `crf_form`."""
+    """Form of one CRF record. Make it with `crf_form`.
+
+    `explained` holds, after `is_valid`, every match of a must-explain check that fails, with its explanation.
+    """
 
     spec: CrfSpec
     formsets: dict[str, RowFormSet]
+    explained: list[tuple[EditCheck, str, str]]
 
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
@@ -191,18 +234,65 @@ class CrfForm(_ValidatesChanges):
     def clean(self) -> dict[str, Any] | None:
         super().clean()
         _conditions(self, self.spec.items())
+        self.instance.missing = missing.reasons(self.spec.items(), self.cleaned_data)
         return self.cleaned_data
 
     def is_valid(self) -> bool:
-        """Record, rows and blocking edit checks; all are looked at, so that one answer shows every error."""
+        """Record, rows, blocking and must-explain edit checks; one answer shows every error.
+
+        The checks run once record and rows are right in themselves.
+        """
         valid = super().is_valid()
         for formset in self.formsets.values():
             valid = formset.is_valid() and valid
         if valid:
             for check, _match in self.failed_checks(Level.BLOCK):
-                self.add_error(check.items[0] if check.items[0] in self.fields else None, str(check.text))
+                self._refuse(check, gettext(str(check.text)))
+                valid = False
+            for check, match, problem in self.unexplained():
+                words = f"{gettext(str(check.text))} {f'({match})' if match else ''}".strip()
+                self._refuse(check, f"{words} {problem}")
                 valid = False
         return valid
+
+    def _refuse(self, check: EditCheck, message: str) -> None:
+        self.add_error(check.items[0] if check.items[0] in self.fields else None, message)
+
+    def unexplained(self) -> list[tuple[EditCheck, str, str]]:
+        """Matches of must-explain checks without a usable explanation, and what is wrong with it.
+
+        An explanation that is not among the posted inputs is the one in force, if there is one.
+        """
+        self.explained, found = [], []
+        failed = self.failed_checks(Level.EXPLAIN)
+        live = live_explanations(self.instance.subject, self.spec.code, self.instance.pk) if failed else {}
+        for check, match in failed:
+            stored = live.get((check.code, match))
+            text = self.posted_explanation(check.code, match)
+            if text is None:
+                text = stored.text if stored else ""
+            if not text:
+                found.append((check, match, gettext("Correct the answer, or say under “Explanation” why it is right.")))
+            elif len(text) > LONGEST:
+                words = gettext("The explanation is longer than %(limit)s characters.") % {"limit": LONGEST}
+                found.append((check, match, words))
+            self.explained.append((check, match, text))
+        return found
+
+    def posted_explanation(self, code: str, match: str) -> str | None:
+        """The posted explanation of a match (or else of its check as a whole); None when there is no such input."""
+        for name in (explanation_name(code, match), explanation_name(code)):
+            if name in self.data:
+                return str(self.data[name]).replace("\0", "").strip()  # PostgreSQL's text cannot hold a NUL
+        return None
+
+    def explanations_changed(self) -> bool:
+        """Whether an explanation of a stored record is new or has other words (after is_valid)."""
+        if not self.explained:
+            return False
+        live = live_explanations(self.instance.subject, self.spec.code, self.instance.pk)
+        stored = {key: row.text for key, row in live.items()}
+        return any(stored.get((check.code, match)) != text for check, match, text in self.explained)
 
     def values(self) -> Values:
         """The record and rows as they would be saved (after is_valid)."""
@@ -240,10 +330,11 @@ def crf_form(
         record = spec.model(subject=subject)
         if isinstance(record, EventRecord):
             record.event = event
-    initial = {"seen_version": record.row_version if record.pk else 0}
+    initial = {"seen_version": record.row_version if record.pk else 0, **missing.initial_reasons(spec, record)}
     form: CrfForm = _form_class(spec)(data, instance=record, initial=initial)
     form.spec = spec
     form.formsets = {}
+    form.explained = []
     for group in spec.rows:
         existing = of_subject(subject, group.model).filter(**{"parent": record if record.pk else None})
         formset = _formset_class(group)(data, queryset=existing, prefix=group.key)
@@ -258,7 +349,8 @@ def crf_form(
 @cache
 def _form_class(spec: CrfSpec) -> Any:
     items = {item.name: item for item in spec.items()}
-    return modelform_factory(spec.model, form=CrfForm, fields=list(items), formfield_callback=_formfield(items))
+    base: Any = ModelFormMetaclass("CrfForm", (CrfForm,), missing.reason_fields(spec))
+    return modelform_factory(spec.model, form=base, fields=list(items), formfield_callback=_formfield(items))
 
 
 @cache
@@ -289,7 +381,10 @@ def _formset_class(group: RowGroup) -> Any:
 def form_data(
     spec: CrfSpec, values: Mapping[str, Any], rows: Mapping[str, list[Mapping[str, Any]]] | None = None
 ) -> dict[str, Any]:
-    """What a browser would post for these values: lets imports and simulations take the road of the screen."""
+    """What a browser would post for these values: lets imports and simulations take the road of the screen.
+
+    The reason why an item has no value goes under `missing.field_name(item)`.
+    """
     data: dict[str, Any] = {name: _posted(value) for name, value in values.items() if value is not None}
     for group in spec.rows:
         given = (rows or {}).get(group.key, [])

@@ -50,10 +50,16 @@ class Marks:
     items: dict[str, ItemMark] = field(default_factory=dict)
     critical: int = 0
     verified: int = 0
+    left: int = 0  # items not verified, those beside the plan among them
     verify_url: str = ""
     seen: str = ""
     sign_url: str = ""
     signatures: Sequence[Manifest] = ()
+
+    @property
+    def signed(self) -> bool:
+        """Whether a signature stands that a change would make void."""
+        return any(each.void_at is None for each in self.signatures)
 
 
 def manifests(rows: Iterable[SignedRecord], *, who: bool = True) -> list[Manifest]:
@@ -113,13 +119,14 @@ def review_marks(
     if may_verify:
         shown = {key: [row.instance for row in each.initial_forms] for key, each in form.formsets.items()}
         seen = record_hash(spec, record, shown)
-    signable = may_sign and not any(each.void_at is None for each in held)
+    sign_url = f"{reverse('sign', args=[subject.code])}?form={spec.code}:{record.pk}" if may_sign else ""
     return Marks(
         items=items,
         critical=len(plan),
         verified=sum(1 for name in plan if name in live),
+        left=len(everything) - len(live),
         verify_url=reverse("verify", args=here) if may_verify else "",
         seen=seen,
-        sign_url=f"{reverse('sign', args=[subject.code])}?form={spec.code}:{record.pk}" if signable else "",
+        sign_url=sign_url,
         signatures=held,
     )

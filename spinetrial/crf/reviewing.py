@@ -32,7 +32,10 @@ class Changed(Exception):
 
 @dataclass(frozen=True)
 class SdvForm:
-    """One saved record: its critical items that are shown, which of them are verified, which wait again."""
+    """One saved record, as far as its items are shown: what is critical, what is verified, what is to verify again.
+
+    `verified` and `again` hold items beside the plan too, that a monitor verified of their own accord.
+    """
 
     subject_id: int
     spec: CrfSpec
@@ -40,11 +43,11 @@ class SdvForm:
     event: str
     critical: tuple[str, ...]
     verified: frozenset[str]
-    again: frozenset[str]
+    again: tuple[str, ...]
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """Critical items still to verify, those to verify again among them."""
+        """Critical items that are not verified, those to verify again among them."""
         return tuple(item for item in self.critical if item not in self.verified)
 
 
@@ -92,7 +95,11 @@ def sdv_of(actor: AnyActor, subject_ids: Iterable[int]) -> list[SdvForm]:
                     event=getattr(record, "event", spec.event),
                     critical=critical,
                     verified=verified,
-                    again=frozenset(dropped.get(key, ())) - verified,
+                    again=tuple(
+                        item
+                        for item in items_to_verify(spec, record, all_items=True)
+                        if item in dropped.get(key, ()) and item not in verified
+                    ),
                 )
             )
     return found
@@ -123,7 +130,6 @@ def verify(actor: User, subject: Any, key: Key, seen: str, items: Iterable[str] 
     (also when the record is gone), KeyError for an item the form does not show.
     """
     check_may(actor, "sdv.verify", subject.site_id)
-    verification.check_not_locked()
     with acting(actor, "compared with the source"):
         (now_there,) = _locked(actor, "sdv.verify", subject, {key: seen})
         possible = items_to_verify(now_there.spec, now_there.record, all_items=True)
@@ -160,7 +166,6 @@ def sign(
     signatures.NotCertified, signatures.NothingToSign.
     """
     check_may(actor, "sign", subject.site_id)
-    verification.check_not_locked()
     with acting(actor, "electronic signature"):
         found = _locked(actor, "sign", subject, seen)
         return signatures.do_sign(

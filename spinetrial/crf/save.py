@@ -7,15 +7,15 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from spinetrial.access.gate import AnyActor, check_may, list_records, masked, of_subject
 from spinetrial.audit.acting import acting
-from spinetrial.crf.forms import CrfForm, crf_form, form_data
+from spinetrial.crf import checks
+from spinetrial.crf.forms import CrfForm, crf_form, explanation_name, form_data
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.spec import CrfSpec, Keeping, Level
-from spinetrial.review import freezes, queries, trial
+from spinetrial.review import freezes, trial
 
 
 class Conflict(Exception):
@@ -35,7 +35,7 @@ class EntryRefused(Exception):
 
 
 def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id: str = "") -> SubjectRecord:
-    """Write a valid form: right, freeze, row version, rows, milestones, queries, in one transaction.
+    """Write a valid form: right, freeze, row version, rows, milestones, explanations, queries, in one transaction.
 
     `form` has passed `is_valid()`. Locks the subject row, so that two saves for one subject take turns and the
     checks below see the newest data. Raises PermissionDenied (no right), trial.EntryClosed (frozen or locked,
@@ -51,14 +51,14 @@ def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id:
     if not is_new and not reason:
         raise ReasonMissing
     changed = is_new or form.has_changed() or any(formset.has_changed() for formset in form.formsets.values())
-    if not changed:
+    if not changed and not form.explanations_changed():
         return record
     with acting(actor, reason or "first entry", request_id=request_id):
         trial.check_open()
         list_records(actor, type(subject), spec.enter).select_for_update(of=("self",)).get(pk=subject.pk)
         freezes.check_unfrozen(subject, getattr(record, "event", spec.event), spec.code, record.pk)
         _check_version(form, is_new)
-        if form.failed_checks(Level.BLOCK):
+        if form.failed_checks(Level.BLOCK) or form.unexplained():
             # Passed before the lock, so another form of the subject was saved in between.
             raise Conflict
         record.row_version = 1 if is_new else record.row_version + 1
@@ -66,19 +66,7 @@ def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id:
         form.save()
         _save_rows(form)
         spec.after_save(record, actor)
-        # Stored in English, the language of the message catalogue's keys, whoever saves; shown in the reader's.
-        with translation.override("en"):
-            failed = [
-                (check.code, match, check.items[0], str(check.text)) for check, match in form.failed_checks(Level.QUERY)
-            ]
-        queries.sync_checks(
-            subject=subject,
-            spec_code=spec.code,
-            record_id=record.pk,
-            event=getattr(record, "event", spec.event),
-            all_codes=[check.code for check in spec.checks if check.level is Level.QUERY],
-            failed=failed,
-        )
+        checks.sync_saved(form, actor, is_new=is_new)
     return record
 
 
@@ -118,12 +106,15 @@ def enter(
     event: str = "",
     record: SubjectRecord | None = None,
     reason: str = "",
+    explanations: Mapping[str, str] | None = None,
 ) -> SubjectRecord:
     """Enter plain values as the screen would, for imports and the simulation.
 
+    `explanations`: code of a must-explain check -> why the values stand though they break it.
     Raises EntryRefused, and what save_record raises.
     """
     data = form_data(spec, values, rows)
+    data |= {explanation_name(code): text for code, text in (explanations or {}).items()}
     data["seen_version"] = str(record.row_version if record else 0)
     form = crf_form(spec, subject, record=record, event=event, data=data)
     if not form.is_valid():

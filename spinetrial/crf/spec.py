@@ -5,7 +5,7 @@ A CRF is an ordinary model plus one `CrfSpec`. Screen, print, export columns and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,8 @@ class Item:
     """One question: the model field of this name.
 
     `required` means required whenever shown (a model field that allows blank can be required on condition).
-    `missing` lets a MissingReason stand instead of a value; the model field then allows NULL or the empty text.
+    `missing` lets a MissingReason stand instead of a value, also where a value is required; the model field then
+    allows blank and NULL or the empty text. A row of a group has none: its `missing` is left False.
     `previous` shows the value of the last earlier record beside the field. `widget` is "nrs", "select" (a list even
     for few choices) or "search:<url name>"; empty lets the field decide. `short` heads the column in a grid of rows.
     """
@@ -128,8 +129,9 @@ class EditCheck:
     """`fails(values)` is true when the rule is broken; `items[0]` carries the message.
 
     A check of rows may answer the labels of the rows that break it instead (each at most 60 characters): one match,
-    and with Level.QUERY one query, each. `reads` names the codes of other CRFs whose answers the rule looks at: a save
-    of one of them runs the check again on every record of this CRF.
+    and with Level.QUERY one query, each. `reads` names the codes of the CRFs whose other answers the rule looks at,
+    or which set the milestones it looks at: a save of one of them runs a check of Level.QUERY again on every record
+    of this CRF. The CRF's own code means: on its other records.
     """
 
     code: str
@@ -202,8 +204,11 @@ class CrfSpec:
         return str(self.model._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
 
 
-def check_spec(spec: CrfSpec) -> list[django_checks.CheckMessage]:
-    """Start-up check: each model field is in the spec exactly once, and the spec names nothing else."""
+def check_spec(spec: CrfSpec, codes: Collection[str] | None = None) -> list[django_checks.CheckMessage]:
+    """Start-up check: each model field is in the spec exactly once, and the spec names nothing else.
+
+    `codes`: the codes of all CRFs, for checks that read others; without it they are not looked at.
+    """
     errors: list[django_checks.CheckMessage] = []
 
     def compare(where: str, model: type[models.Model], listed: list[str]) -> None:
@@ -234,4 +239,28 @@ def check_spec(spec: CrfSpec) -> list[django_checks.CheckMessage]:
     for check in spec.checks:
         if not check.items or not set(check.items) <= targets:
             errors.append(django_checks.Error(f"{spec.code}: check {check.code} names no item.", id="crf.E005"))
+        for code in sorted(set(check.reads) - set(codes)) if codes is not None else ():
+            text = f"{spec.code}: check {check.code} reads {code!r}, which is no CRF."
+            errors.append(django_checks.Error(text, id="crf.E006"))
+    for item in spec.items():
+        if item.missing and item.name in names and not _may_be_missing(spec.model, item.name):
+            text = f"{spec.code}: {item.name!r} may be missing, but its field demands a value."
+            errors.append(django_checks.Error(text, id="crf.E007"))
+    for group in spec.rows:
+        for item in group.items:
+            if item.missing:
+                text = f"{spec.code}/{group.key}: {item.name!r}: a row has no coded reason for a missing answer."
+                errors.append(django_checks.Error(text, id="crf.E008"))
     return errors
+
+
+def _may_be_missing(model: type[models.Model], name: str) -> bool:
+    """Whether the field can be stored without a value (PostgreSQL finds the reason by the name of its column)."""
+    try:
+        field = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return True  # told as crf.E003
+    if not isinstance(field, models.Field) or field.is_relation:
+        return False
+    text = isinstance(field, (models.CharField, models.TextField))
+    return field.blank and (field.null or text)

@@ -11,7 +11,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, models
 from django.forms import BoundField
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -28,18 +28,20 @@ from spinetrial.access.gate import (
 )
 from spinetrial.access.models import TrialState
 from spinetrial.audit.models import AuditEntry
-from spinetrial.crf import save
+from spinetrial.crf import checks, conflict, drafts, save
 from spinetrial.crf.display import display_value
-from spinetrial.crf.forms import CrfForm, SearchInput, crf_form
+from spinetrial.crf.forms import EXPLAIN_PREFIX, CrfForm, SearchInput, crf_form, explanation_name
 from spinetrial.crf.marks import ItemMark, review_marks
-from spinetrial.crf.models import SubjectRecord
+from spinetrial.crf.missing import field_name, missing_text
+from spinetrial.crf.models import Draft, SubjectRecord
 from spinetrial.crf.registry import all_specs, get_spec, specs_for_event
-from spinetrial.crf.spec import CrfSpec, Item, Keeping
+from spinetrial.crf.spec import CrfSpec, Item, Keeping, Level
 from spinetrial.crf.standing import Standing
 from spinetrial.crf.state import State, not_entered
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review import trial
-from spinetrial.review.models import Query
+from spinetrial.review.explanations import LONGEST, live_explanations
+from spinetrial.review.models import Explanation, Query
 
 #: Key in the URL of a CRF kept once per subject; others use the event (M3), the record's number or "new".
 ONCE_KEY = "form"
@@ -154,40 +156,95 @@ def edit_page(
     record = find_record(request, spec, subject, key)
     event = key if spec.keeping is Keeping.PER_EVENT else ""
     if request.method != "POST":
-        form = crf_form(spec, subject, record=record, event=event)
-        return render(request, "crf/form.html", form_context(request, spec, subject, key, record, form))
+        draft = drafts.find(request.user, subject, spec, key)
+        if draft is None:
+            return _entry_page(request, spec, subject, key, record, crf_form(spec, subject, record=record, event=event))
+        form = drafts.restore(draft, spec, subject, record, event)
+        return _entry_page(
+            request, spec, subject, key, record, form, reason=form.data.get("form_reason", ""), draft=draft
+        )
+    data: QueryDict = request.POST
+    reason, stranger = data.get("form_reason", "")[:500], opened_by_another(request)
+    if not stranger and record is not None and data.get("seen_version") != str(record.row_version):
+        clash = conflict.compare(spec, subject, record, data, event)
+        if not clash.differences:  # sent twice, or both typed the same
+            return _saved(request, spec, subject, key, record, done_url)
+        if not clash.settled() or (clash.changes_something() and not reason.strip()):
+            return conflict.page(request, spec, subject, event, clash, asked="resolve" in data)
+        if not clash.changes_something():
+            drafts.discard(request.user, subject, spec, key)
+            messages.success(request, _("The stored answers stand; nothing was changed."))
+            return redirect(done_url or _after_save(request, spec, subject, record))
+        data = clash.merged()
     existed = record is not None
-    form = crf_form(spec, subject, record=record, event=event, data=request.POST)
-    reason = request.POST.get("form_reason", "")[:500]
+    form = crf_form(spec, subject, record=record, event=event, data=data)
+    if stranger:
+        form.add_error(None, stranger)
     if form.is_valid():
         try:
             saved = save.save_record(form, request.user, reason, request_id=request.request_id)  # type: ignore[attr-defined]
         except save.ReasonMissing:
             pass  # said at the reason itself, below
         except (save.Conflict, trial.EntryClosed) as refusal:
+            fresh = find_record(request, spec, subject, key) if isinstance(refusal, save.Conflict) else None
+            if fresh is not None and data.get("seen_version") != str(fresh.row_version):
+                clash = conflict.compare(spec, subject, fresh, request.POST, event)
+                return conflict.page(request, spec, subject, event, clash)
             form.add_error(None, save.describe_refusal(refusal))
-            if isinstance(refusal, save.Conflict):
-                form.data = request.POST.copy()
-                form.data["seen_version"] = _stored_version(spec, subject, key)
         except IntegrityError as error:
             form.add_error(None, _constraint_message(spec, error))
         else:
-            messages.success(request, _("Saved: %(title)s.") % {"title": _(str(spec.title))})
-            return redirect(done_url or _after_save(request, spec, subject, saved))
+            return _saved(request, spec, subject, key, saved, done_url)
     # The instance now carries the posted values; whether it is stored is known from before.
-    context = form_context(request, spec, subject, key, record if existed else None, form, reason=reason)
-    if existed and not reason.strip():
+    return _entry_page(
+        request, spec, subject, key, record if existed else None, form, reason=reason, asked=existed, status=422
+    )
+
+
+def opened_by_another(request: SignedInRequest) -> str:
+    """A message when the page was opened by another person, who was logged in in this browser before; else empty."""
+    name = request.POST.get("opened_by", request.user.username)
+    if name == request.user.username:
+        return ""
+    return _(
+        "This page was opened by %(other)s, and %(person)s is logged in now. Nothing was saved. If the answers are "
+        "yours, save again."
+    ) % {"other": name[:60], "person": request.user.username}
+
+
+def _entry_page(
+    request: SignedInRequest,
+    spec: CrfSpec,
+    subject: Any,
+    key: str,
+    record: SubjectRecord | None,
+    form: CrfForm,
+    *,
+    reason: str = "",
+    draft: Draft | None = None,
+    asked: bool = False,
+    status: int = 200,
+) -> HttpResponse:
+    """The form to fill in. `draft`: the one it shows; `asked`: a change was to be saved, which needs a reason."""
+    context = form_context(request, spec, subject, key, record, form, reason=reason)
+    if asked and not reason.strip():
         context["crf"]["reason_error"] = _("Say why the saved answers change.")
-    return render(request, "crf/form.html", context, status=422)
+    addresses = {
+        "url": reverse("draft", args=[subject.code, spec.code, key]),
+        "discard_url": reverse("draft_discard", args=[subject.code, spec.code, key]),
+    }
+    version = record.row_version if record else 0
+    context["draft"] = drafts.page_context(request.user, subject, spec, key, addresses, draft, version)
+    context["crf"]["saved_label"] = context["draft"]["label"]
+    return render(request, "crf/form.html", context, status=status)
 
 
-def _stored_version(spec: CrfSpec, subject: Any, key: str) -> str:
-    rows = of_subject(subject, spec.model)
-    if spec.keeping is Keeping.PER_EVENT:
-        rows = rows.filter(**{"event": key})
-    elif spec.keeping is Keeping.REPEATING:
-        rows = rows.filter(pk=key)
-    return str(rows.values_list("row_version", flat=True).first() or 0)
+def _saved(
+    request: SignedInRequest, spec: CrfSpec, subject: Any, key: str, record: SubjectRecord, done_url: str
+) -> HttpResponse:
+    drafts.discard(request.user, subject, spec, key)
+    messages.success(request, _("Saved: %(title)s.") % {"title": _(str(spec.title))})
+    return redirect(done_url or _after_save(request, spec, subject, record))
 
 
 def _constraint_message(spec: CrfSpec, error: IntegrityError) -> str:
@@ -233,6 +290,7 @@ def form_context(
     queries = _live_queries(spec, subject, record)
     standing = Standing([subject.pk]) if record else None
     state = (standing.of_record(spec, record) if standing and record else not_entered(State.EMPTY)).state
+    explained = live_explanations(subject, spec.code, record.pk) if record and _explains(spec) else {}
     earlier = {} if readonly else _earlier_answers(request, spec, subject, event)
     history = reverse("record_history", args=here) if here and may(request.user, "audit.view", subject.site_id) else ""
     changed = AuditEntry.changed_columns(spec.model._meta.db_table, str(record.pk)) if record and history else set()
@@ -255,6 +313,7 @@ def form_context(
                     item,
                     record,
                     queries=queries.get(item.name, []),
+                    explanations=explanations_shown(spec, explained, item.name),
                     earlier=earlier.get(item.name, ""),
                     # a marker only where a value was changed: every marker is one more tab stop
                     history=history if _column(spec.model, item.name) in changed else "",
@@ -275,6 +334,7 @@ def form_context(
             "queries": queries.get(group.key, []),
             "mark": marks.items.get(group.key),
             "key": group.key,
+            "explanations": explanations_shown(spec, explained, group.key),
             "display": [
                 [display_value(row.instance, item.name) for item in group.items]
                 for row in form.formsets[group.key].initial_forms
@@ -297,15 +357,17 @@ def form_context(
             "back_url": reverse("subject", args=[subject.code]),
             "state": state,
             "actions": actions,
+            "messages": [
+                *([{"level": "info", "text": _("Frozen by the data manager: this form cannot be changed.")}] * closed),
+                *([] if readonly else _explanation_inputs(spec, form, explained)),
+                *_notes(spec, record, form),
+            ],
             "has_next": spec.keeping is not Keeping.REPEATING,
             "sections": sections,
             "rows": rows,
             "change": record is not None,
             "reason_value": reason,
             "readonly": readonly,
-            "messages": [{"level": "info", "text": _("Frozen by the data manager: this form cannot be changed.")}]
-            if closed
-            else [],
             "review": marks,
             "edit_url": crf_url(spec, subject.code, key, edit=True) if open_for_me and record and not closed else "",
         },
@@ -326,6 +388,7 @@ def _field(
     record: SubjectRecord | None,
     *,
     queries: list[dict[str, str]],
+    explanations: list[dict[str, Any]],
     earlier: str,
     history: str,
     mark: ItemMark | None,
@@ -338,12 +401,91 @@ def _field(
         "unit": item.unit,
         "kind": getattr(field.field.widget, "spinetrial_kind", ""),
         "display": display_value(record, item.name) if record else "",
+        "reason": missing_text(record, item.name) if record else "",
+        "missing": field.form[field_name(item.name)] if item.missing else None,
+        "explanations": explanations,
         "last_value": earlier,
         "history_url": f"{history}?item={item.name}" if history else "",
         "queries": queries,
         "mark": mark,
         "show_when": f"{item.show_when.item}={'|'.join(item.show_when.values)}" if item.show_when else "",
     }
+
+
+def _with_match(text: str, match: str) -> str:
+    """The words of a check, and which of its matches is meant."""
+    return f"{_(text)} ({match})" if match else _(text)
+
+
+def _explains(spec: CrfSpec) -> bool:
+    return any(check.level is Level.EXPLAIN for check in spec.checks)
+
+
+def explanations_shown(
+    spec: CrfSpec, explained: dict[tuple[str, str], Explanation], item: str = ""
+) -> list[dict[str, Any]]:
+    """The explanations in force for `templates/crf/explanations.html`: those at one item, or all of the record."""
+    words = {check.code: str(check.text) for check in spec.checks}
+    return [
+        {
+            "check": _with_match(words.get(code, code), match),
+            "text": row.text,
+            "by": str(row.by) if row.by else "",
+            "at": timezone.localtime(row.at).strftime("%Y-%m-%d %H:%M %Z"),
+        }
+        for (code, match), row in explained.items()
+        if item in ("", row.item)
+    ]
+
+
+def _explanation_inputs(
+    spec: CrfSpec, form: CrfForm, explained: dict[tuple[str, str], Explanation]
+) -> list[dict[str, Any]]:
+    """An input per must-explain check that fails, with what was typed; before any typing, what is in force.
+
+    A form refused for another reason was not checked: what was typed comes back all the same.
+    """
+    asked = {(check.code, match) for check, match, _text in form.explained}
+    if not form.is_bound:
+        asked |= set(explained)
+    found = []
+    for check in spec.checks:
+        if check.level is not Level.EXPLAIN:
+            continue
+        posted = [name for name in form.data if name.startswith(EXPLAIN_PREFIX + check.code)] if form.is_bound else []
+        matches = [match for code, match in asked if code == check.code]
+        matches += [match for name in posted if (match := _match_of(name, check.code)) is not None]
+        for match in sorted(set(matches)):
+            stored = explained.get((check.code, match))
+            typed = form.posted_explanation(check.code, match) if form.is_bound else None
+            found.append(
+                {
+                    "level": "explain",
+                    "text": _with_match(str(check.text), match),
+                    "input_name": explanation_name(check.code, match),
+                    "input_value": typed if typed is not None else stored.text if stored else "",
+                    "limit": LONGEST,
+                }
+            )
+    return found
+
+
+def _match_of(name: str, code: str) -> str | None:
+    """The match an input's name speaks of; None for an input of another check or of no match there can be."""
+    if name == explanation_name(code):
+        return ""
+    start = explanation_name(code, "-")[:-1]
+    match = name.removeprefix(start)
+    return match if name.startswith(start) and 0 < len(match) <= 60 else None
+
+
+def _notes(spec: CrfSpec, record: SubjectRecord | None, form: CrfForm) -> list[dict[str, Any]]:
+    """Notes about the saved form; none beside answers that are not saved."""
+    if record is None or form.is_bound:
+        return []
+    return [
+        {"level": "note", "text": _with_match(str(check.text), match)} for check, match in checks.notes(spec, record)
+    ]
 
 
 def _live_queries(spec: CrfSpec, subject: Any, record: SubjectRecord | None) -> dict[str, list[dict[str, str]]]:
@@ -354,7 +496,11 @@ def _live_queries(spec: CrfSpec, subject: Any, record: SubjectRecord | None) -> 
         )
         for query in live:
             found.setdefault(query.item, []).append(
-                {"text": _(query.text), "url": reverse("query", args=[query.pk]), "state": query.state}
+                {
+                    "text": _with_match(query.text, query.match),
+                    "url": reverse("query", args=[query.pk]),
+                    "state": query.state,
+                }
             )
     return found
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from spinetrial import __version__
 from spinetrial.analysis.data import Column, Kind, Snapshot, Table
+from spinetrial.analysis.snapshot import WHY_MISSING
 from spinetrial.exports.csvfile import write_csv
 from spinetrial.exports.datasets import analysis_tables
 from spinetrial.exports.sav import write_sav
@@ -77,7 +78,7 @@ def dictionary(tables: Iterable[Table]) -> Table:
         for column in table.columns:
             rows.append(
                 (
-                    table.name, table.title, column.name, column.label, _chinese(column.label), column.kind.value,
+                    table.name, table.title, column.name, column.label, _chinese_label(column.label), column.kind.value,
                     column.unit, _codes(column, str), _codes(column, _chinese), column.sdtm,
                 )
             )  # fmt: skip
@@ -96,6 +97,12 @@ def _chinese(words: str) -> str:
         return ""
     with translation.override("zh-hans"):
         return _(words)
+
+
+def _chinese_label(label: str) -> str:
+    """A label in Chinese; that of a reason column is the label of its question and `WHY_MISSING`."""
+    question, colon, why = label.rpartition(": ")
+    return f"{_chinese(question)}: {_chinese(why)}" if colon and why == WHY_MISSING else _chinese(label)
 
 
 def _readme(origin: Origin) -> str:
@@ -117,6 +124,10 @@ def _readme(origin: Origin) -> str:
                 _(
                     "CSV: a text that a spreadsheet could take for a formula, or that begins with an apostrophe, has "
                     "one apostrophe in front. Take that one away to have the text as entered. The SPSS files have none."
+                ),
+                _(
+                    "A column ending in “_missing” says why the column before it has no value: ND not done, UNK "
+                    "unknown, REF refused, NA not applicable. Where both are empty nobody has answered."
                 ),
                 _("Names and contacts of participants are in no file."),
             )

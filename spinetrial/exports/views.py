@@ -6,6 +6,7 @@ from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 
 from spinetrial.access.gate import SignedInRequest, masked, requires
+from spinetrial.access.limits import limited
 from spinetrial.analysis.data import Column, Kind, Table
 from spinetrial.analysis.models import DamagedVersion
 from spinetrial.analysis.readiness import BLOCKER_LABELS, readiness
@@ -17,6 +18,7 @@ from spinetrial.exports.csvfile import write_csv
 
 @requires("export.view")
 @require_safe
+@limited("export")
 def export_zip(request: SignedInRequest, number: int) -> HttpResponse:
     """The ZIP of one data version; the download is on the audit trail before the first byte leaves."""
     version = get_version(request.user, number, "export.view")

@@ -17,6 +17,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 
 from spinetrial import __version__
 from spinetrial.access.gate import SignedInRequest, requires
+from spinetrial.access.limits import limited
 from spinetrial.access.models import User
 from spinetrial.analysis.lock import versions
 from spinetrial.analysis.models import DamagedVersion, DataVersion
@@ -87,6 +88,7 @@ def report(request: SignedInRequest) -> HttpResponse:
 
 @requires("report.view")
 @require_safe
+@limited("pdf")
 def report_pdf(request: SignedInRequest) -> HttpResponse:
     """The report as PDF in the language `lang` (en, zh-hans)."""
     language = request.GET.get("lang", "en")

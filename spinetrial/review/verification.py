@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import connection
+
 from spinetrial.access.gate import SYSTEM, check_may, list_records, of_subject
 from spinetrial.access.models import TrialState, User
 from spinetrial.audit.acting import acting
@@ -28,8 +30,12 @@ class NotVerified(Exception):
 
 
 def check_not_locked() -> None:
-    """Raise TrialLocked. The database refuses it too (`sql/reviewed.sql`), for who locks at the same moment."""
-    if TrialState.current().state == TrialState.State.LOCKED:
+    """Raise TrialLocked if it is. Inside a transaction it stays as it is until the end, and a lock waits for it.
+
+    The database refuses the rows too (`sql/reviewed.sql`), for writes that do not ask here.
+    """
+    state = TrialState.held() if connection.in_atomic_block else TrialState.current()
+    if state.state == TrialState.State.LOCKED:
         raise TrialLocked
 
 
@@ -71,7 +77,7 @@ def do_verify(
         rows.bulk_create(
             Verification(
                 subject=subject, spec_code=spec_code, record_id=record_id, event=event, item=item,
-                verified_by=actor, verified_at=at or now(),
+                verified_by=actor, verified_at=now(),
             )
             for item in fresh
         )  # fmt: skip
@@ -81,8 +87,8 @@ def do_verify(
 def do_unverify(actor: User, subject: Any, spec_code: str, record_id: int, item: str, reason: str) -> None:
     """Take a verification back. Raises PermissionDenied, TrialLocked, NotVerified."""
     check_may(actor, "sdv.verify", subject.site_id)
-    check_not_locked()
     with acting(actor, reason):
+        check_not_locked()
         rows = of_subject(subject, Verification).filter(
             spec_code=spec_code, record_id=record_id, item=item, dropped_at__isnull=True
         )

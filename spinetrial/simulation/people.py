@@ -62,6 +62,7 @@ def make_staff(starts: date) -> Staff:
                 password=hashed,
             )
             accounts.do_create_user(SIMULATION, user)
-            accounts.do_grant(SIMULATION, Membership(user=user, role=role, site=site, starts=starts))
+            recorded = {"trained_on": starts, "delegated_on": starts} if site else {}
+            accounts.do_grant(SIMULATION, Membership(user=user, role=role, site=site, starts=starts, **recorded))
             people[user.username] = user
     return Staff(sites, people)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.apps import apps
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from patients.models import Subject
 from spinetrial.access.gate import SignedInRequest, get_record, masked, of_subject, requires
 from spinetrial.audit.models import AuditEntry
-from spinetrial.crf.display import field_of, field_text
+from spinetrial.crf.display import field_of, field_text, reason_changes
 from spinetrial.crf.registry import get_spec
 from spinetrial.crf.spec import TECHNICAL_FIELDS
 from spinetrial.crf.views import crf_url, record_key
@@ -41,6 +42,12 @@ def in_words(entry: AuditEntry, only: str = "") -> list[dict[str, str]]:
         except FieldDoesNotExist:
             rows.append({"item": column, "old": str(pair[0] or ""), "new": str(pair[1] or "")})
             continue
+        if field.name == "missing":
+            for item, (was, became) in reason_changes(*pair).items():
+                if not only or item == only:
+                    label = str(model._meta.get_field(item).verbose_name)  # type: ignore[union-attr]
+                    rows.append({"item": label, "old": was, "new": became})
+            continue
         technical = field.name in TECHNICAL_FIELDS
         if technical or (only and field.name != only):
             continue
@@ -51,6 +58,8 @@ def in_words(entry: AuditEntry, only: str = "") -> list[dict[str, str]]:
 
 
 def _stored_text(field: Any, value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False) if value else ""
     if field.get_internal_type() == "DateTimeField" and isinstance(value, str):
         return field_text(field, parse_datetime(value))
     return field_text(field, value)

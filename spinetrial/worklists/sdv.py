@@ -77,7 +77,7 @@ def sdv_list(request: SignedInRequest) -> HttpResponse:
         line = lines[each.subject_id]
         line.tally.add(each)
         sites[line.subject.site.code].add(each)
-        if tab == "all" or (each.waiting if tab == "waiting" else each.again):
+        if tab == "all" or each.again or (each.waiting and tab == "waiting"):
             line.forms.append(_form(line.subject, each))
     total = Tally()
     for tally in sites.values():
@@ -105,9 +105,7 @@ def _form(subject: Subject, each: SdvForm) -> dict[str, Any]:
         "url": f"{url}#item-{first}" if first else url,
         "waiting": len(each.waiting),
         "verified": len(each.critical) - len(each.waiting),
-        "again": [
-            {"label": each.spec.label(item), "url": f"{url}#item-{item}"} for item in each.waiting if item in each.again
-        ],
+        "again": [{"label": each.spec.label(item), "url": f"{url}#item-{item}"} for item in each.again],
     }
 
 

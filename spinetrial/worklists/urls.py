@@ -1,6 +1,18 @@
 from django.urls import path
 
-from spinetrial.worklists import freezing, history, matrix, queries, sdv, signing, site_file, subject, worklist
+from spinetrial.worklists import (
+    audit_trail,
+    freezing,
+    history,
+    matrix,
+    queries,
+    sdv,
+    sign_off,
+    signing,
+    site_file,
+    subject,
+    worklist,
+)
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
@@ -8,6 +20,10 @@ urlpatterns = [
     path("subjects/<slug:code>/", subject.subject, name="subject"),
     path("subjects/<slug:code>/<str:spec_code>/<int:pk>/history/", history.record_history, name="record_history"),
     path("subjects/<slug:code>/<str:spec_code>/<int:pk>/query/", queries.query_new, name="query_new"),
+    path("audit/", audit_trail.audit_trail, name="audit_trail"),
+    path("audit/csv/", audit_trail.audit_csv, name="audit_csv"),
+    path("audit/sign-off/", sign_off.sign_off, name="sign_off"),
+    path("audit/sign-off/csv/", sign_off.sign_off_csv, name="sign_off_csv"),
     path("subjects/<slug:code>/freeze/", freezing.freeze_subject, name="freeze_subject"),
     path("subjects/<slug:code>/freeze/<str:event>/", freezing.freeze_event, name="freeze_event"),
     path("subjects/<slug:code>/<str:spec_code>/<int:pk>/freeze/", freezing.freeze_form, name="freeze_form"),

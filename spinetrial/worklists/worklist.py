@@ -23,6 +23,8 @@ from spinetrial.access.gate import SignedInRequest, list_records, may, requires
 from spinetrial.access.models import TrialState
 from spinetrial.analysis.overview import Overview, expected_specs, overviews, visit_specs
 from spinetrial.audit.clock import now
+from spinetrial.crf.draft_views import entry_url
+from spinetrial.crf.drafts import clock_text, unfinished
 from spinetrial.crf.spec import Keeping
 from spinetrial.crf.views import ONCE_KEY, crf_url
 from spinetrial.protocol import CURRENT, events
@@ -74,6 +76,7 @@ def worklist(request: SignedInRequest) -> HttpResponse:
         for row in rows:
             tasks += _entry_tasks(request, row)
         tasks += _event_tasks(request, rows)
+        tasks += _draft_tasks(request, site)
     if may(user, "safety.view"):
         tasks += _safety_tasks(request, site)
     if may(user, "query.view"):
@@ -142,6 +145,18 @@ def _entry_tasks(request: SignedInRequest, row: Overview) -> Iterator[Task]:
         )
         url = reverse("radiotherapy", args=[subject.code])
         yield Task(what, url, subject, None, today, _("Enter"), "in_window" if given else "due")
+
+
+def _draft_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
+    """Forms the person began and did not save."""
+    for draft, spec in unfinished(request.user):
+        subject: Any = draft.subject
+        if site and subject.site_id != site.pk:
+            continue
+        words = {"form": _(str(spec.title)), "time": clock_text(draft.saved_at, subject)}
+        what = _("Unfinished draft: %(form)s, saved %(time)s") % words
+        url = entry_url(spec, subject.code, draft.key)
+        yield Task(what, url, subject, None, subject.site.today(), _("Go on"), "partial")
 
 
 def _event_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Task]:

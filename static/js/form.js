@@ -7,7 +7,7 @@
 
   // ---- conditional fields: "name=value|value"; a hidden field keeps its value until the server blanks it at save
   const valuesOf = (name) => {
-    const inputs = [...form.elements].filter((input) => input.name === name);
+    const inputs = [...form.elements].filter((input) => input.name === name && !input.disabled);
     if (inputs.length === 1 && inputs[0].type === "checkbox") return [inputs[0].checked ? "True" : "False"];
     return inputs.filter((input) => !/^(radio|checkbox)$/.test(input.type) || input.checked).map((input) => input.value);
   };
@@ -25,6 +25,18 @@
       if (master && master.closest("[hidden]:not(input)")) part.hidden = true;
     }
   };
+
+  // ---- a reason why there is no answer takes the place of the answer, which is then not sent
+  const takePlace = (select) => {
+    const field = select.closest("[data-field]"), missing = select.value !== "";
+    field.classList.toggle("is-missing", missing);
+    for (const input of field.querySelectorAll(`[name="${CSS.escape(select.dataset.missingOf)}"]`)) input.disabled = missing;
+  };
+  for (const select of form.querySelectorAll("select[data-missing-of]")) {
+    // Sent back with an answer and a reason: the person decides which goes.
+    if (!select.closest(".field-bad")) takePlace(select);
+    select.addEventListener("change", () => takePlace(select));
+  }
   showHide();
 
   // ---- unsaved changes
@@ -40,6 +52,8 @@
   form.addEventListener("input", touch);
   form.addEventListener("change", () => { touch(); showHide(); });
   form.addEventListener("rows:changed", () => { touch(); showHide(); });
+  // What is kept as a draft is not lost with the page (drafts.js).
+  form.addEventListener("draft:saved", () => { dirty = false; if (marker) marker.hidden = true; });
   window.addEventListener("beforeunload", (event) => { if (dirty && !sending) event.preventDefault(); });
   if (document.querySelector("[data-error-summary]")) touch();
 

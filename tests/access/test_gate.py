@@ -11,12 +11,12 @@ from patients.models import Subject
 from patients.subjects import do_register
 from spinetrial.access.gate import get_record, list_records, masked, may, requires
 from spinetrial.access.middleware import GateMiddleware
-from spinetrial.access.models import Membership, TrialState, User
+from spinetrial.access.models import TrialState, User
 from spinetrial.access.policy import POLICY, Role
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
 from spinetrial.audit.models import AuditEntry
-from tests.cast import PASSWORD, SETUP
+from tests.cast import PASSWORD, SETUP, join
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_a_membership_counts_from_its_first_to_its_last_day_at_the_site(cast):
     with acting(SETUP, "test"):
         user = User(username="temp", full_name="Temp")
         user.save()
-        Membership(
-            user=user, role=Role.COORDINATOR, site=cast.site_a, starts=date(2026, 3, 1), ends=date(2026, 3, 2)
-        ).save()
+        membership = join(user, Role.COORDINATOR, cast.site_a)
+        membership.starts, membership.ends = date(2026, 3, 1), date(2026, 3, 2)
+        membership.save()
     # Shanghai is eight hours ahead of UTC: the last of February ends there at 16:00 UTC.
     for moment, allowed in (
         (datetime(2026, 2, 28, 15, 59, tzinfo=UTC), False),

@@ -139,7 +139,7 @@ def test_freeze_lock_and_download_in_the_browser(client, small_trial):
     for wrong in ({"password": "not it"}, {"password": ""}, {"reason": ""}, {"open_points_seen": ""}):
         assert client.post(reverse("trial_lock"), {**answers, **wrong}).status_code == 422
         assert TrialState.current().state == TrialState.State.FROZEN
-    assert AuditEntry.objects.filter(act="lock refused: wrong password").count() == 1
+    assert AuditEntry.objects.filter(act="lock refused: not confirmed").count() == 1
     response = client.post(reverse("trial_lock"), answers)
     assert response.url == reverse("data_version", args=[1])
     assert DataVersion.objects.get().content_sha256.encode() in client.get(response.url).content

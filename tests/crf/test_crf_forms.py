@@ -389,7 +389,8 @@ def test_rows_come_back_as_they_were_saved(cast, name, data):
         else:
             subject = do_register(cast.coordinator_a, cast.site_a, date(2025, 8, 1), {})
         first = data.draw(strategy, "first")
-        record = enter(spec, subject, cast.coordinator_a, answers, {key: first}, event=event)
+        explained = {"structure_over_limit": "accepted by the physicist"}  # the doses drawn are any
+        record = enter(spec, subject, cast.coordinator_a, answers, {key: first}, event=event, explanations=explained)
         assert content() == shown(first)
 
         ids = list(group.model.objects.order_by("position").values_list("pk", flat=True))
@@ -406,7 +407,10 @@ def test_rows_come_back_as_they_were_saved(cast, name, data):
         if after or key in ("targets", "fractions"):
             posted = [{**row, "DELETE": "on"} if row["id"] in gone else row for row in kept] + added
             record = type(record).objects.get(pk=record.pk)
-            enter(spec, subject, cast.coordinator_a, answers, {key: posted}, record=record, reason="second look")
+            enter(
+                spec, subject, cast.coordinator_a, answers, {key: posted}, record=record, reason="second look",
+                explanations=explained,
+            )  # fmt: skip
             assert content() == shown(after)
             assert set(group.model.objects.values_list("parent", "subject")) <= {(record.pk, subject.pk)}
         transaction.set_rollback(True)

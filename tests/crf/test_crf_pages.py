@@ -8,7 +8,7 @@ from django.urls import reverse
 from followup.crfs import VISIT
 from followup.models import Visit, VisitAnalgesic
 from patients.crfs import DEMOGRAPHICS, SITES
-from patients.models import Demographics, DiseaseSite, SitesOfDisease
+from patients.models import Demographics
 from spinetrial.audit.clock import at
 from spinetrial.crf.forms import form_data
 from spinetrial.crf.save import enter
@@ -18,7 +18,6 @@ from tests.followup.helpers import DONE, MORPHINE, noon, registered, treated
 ANSWERS = {"birth_date": date(1960, 1, 1), "sex": "female", "height_cm": 160}
 SITE_ROW = {"level": "T8", "lesion": "lytic", "fracture": False, "prior_rt": False, "prior_surgery": False}
 SITES_ANSWERS = {"imaging_modality": "mri", "imaging_date": date(2025, 8, 10), "other_trial": False}
-CONFLICT = "Someone else saved this form while you were filling it in."
 
 
 @pytest.fixture(autouse=True)
@@ -39,71 +38,6 @@ def url(subject, spec, key="form", *, edit=True):
 def post(client, subject, spec, values, rows=None, key="form", seen=0, reason="", **more):
     data = {**form_data(spec, values, rows), "seen_version": str(seen), "form_reason": reason, "save": "1", **more}
     return client.post(url(subject, spec, key), data)
-
-
-def seen_in(response):
-    return response.context["form"]["seen_version"].value()
-
-
-def test_two_editors_the_second_keeps_what_was_typed_and_can_save_after_comparing(client, cast, subject):
-    enter(DEMOGRAPHICS, subject, cast.coordinator_a, ANSWERS)
-    client.force_login(cast.coordinator_a)
-    opened = seen_in(client.get(url(subject, DEMOGRAPHICS)))
-    record = Demographics.objects.get()
-    enter(DEMOGRAPHICS, subject, cast.investigator_a, {**ANSWERS, "height_cm": 161}, record=record, reason="first")
-
-    mine = {**ANSWERS, "height_cm": 172}
-    refused = post(client, subject, DEMOGRAPHICS, mine, seen=opened, reason="mine")
-    assert refused.status_code == 422
-    assert CONFLICT in refused.content.decode()
-    assert refused.context["form"]["height_cm"].value() == "172"
-    assert 'value="mine"' in refused.content.decode()
-    assert Demographics.objects.get().height_cm == 161
-
-    saved = post(client, subject, DEMOGRAPHICS, mine, seen=seen_in(refused), reason="mine")
-    assert saved.status_code == 302
-    assert Demographics.objects.get().height_cm == 172
-
-
-def test_two_first_entries_of_one_form(client, cast, subject):
-    """The second posts what it typed into an empty form after the first was saved."""
-    client.force_login(cast.coordinator_a)
-    assert post(client, subject, DEMOGRAPHICS, ANSWERS).status_code == 302
-    client.force_login(cast.investigator_a)
-    late = post(client, subject, DEMOGRAPHICS, {**ANSWERS, "height_cm": 172})
-    assert late.status_code == 422
-    assert Demographics.objects.get().height_cm == 160
-    # It is a change of a saved form now, so it needs a reason, and then the comparison.
-    late = post(
-        client, subject, DEMOGRAPHICS, {**ANSWERS, "height_cm": 172}, seen=seen_in(late), reason="mine is right"
-    )
-    assert CONFLICT in late.content.decode()
-    again = {**ANSWERS, "height_cm": 172}
-    assert post(client, subject, DEMOGRAPHICS, again, seen=seen_in(late), reason="mine is right").status_code == 302
-    assert Demographics.objects.get().height_cm == 172
-
-
-def test_two_editors_of_rows_one_removed_a_row(client, cast, subject):
-    """The row that is gone comes back as a new one when the second editor insists; nothing breaks on the way."""
-    rows = [SITE_ROW, {**SITE_ROW, "level": "T9"}]
-    enter(SITES, subject, cast.coordinator_a, SITES_ANSWERS, {"sites": rows})
-    first, second = DiseaseSite.objects.order_by("position")
-    mine = [{**SITE_ROW, "id": first.pk}, {**SITE_ROW, "level": "T9", "lesion": "blastic", "id": second.pk}]
-    enter(SITES, subject, cast.investigator_a, SITES_ANSWERS,
-          {"sites": [{**SITE_ROW, "id": first.pk}, {**SITE_ROW, "level": "T9", "id": second.pk, "DELETE": "on"}]},
-          record=SitesOfDisease.objects.get(), reason="no metastasis")  # fmt: skip
-
-    client.force_login(cast.coordinator_a)
-    refused = post(client, subject, SITES, SITES_ANSWERS, {"sites": mine}, seen=1, reason="report")
-    assert refused.status_code == 422
-    assert CONFLICT in refused.content.decode()
-    assert DiseaseSite.objects.count() == 1
-
-    saved = post(client, subject, SITES, SITES_ANSWERS, {"sites": mine}, seen=seen_in(refused), reason="report")
-    assert saved.status_code == 302
-    assert list(DiseaseSite.objects.order_by("position").values_list("level", "lesion")) == [
-        ("T8", "lytic"), ("T9", "blastic")
-    ]  # fmt: skip
 
 
 def test_a_tampered_count_of_stored_rows_is_no_crash(client, cast, subject):

@@ -13,11 +13,12 @@ from patients.milestones import set_milestones
 from patients.models import BaselineAnalgesic, BaselinePain, Subject
 from patients.subjects import do_register
 from spinetrial.access.gate import SYSTEM
-from spinetrial.access.models import Membership, User
+from spinetrial.access.models import User
+from spinetrial.access.policy import Role
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
 from spinetrial.crf.save import enter
-from tests.cast import SETUP
+from tests.cast import SETUP, join
 
 RT_START, RT_END = date(2025, 9, 8), date(2025, 9, 19)
 _names = count()
@@ -119,5 +120,5 @@ def colleague(name: str, role: str, site, *, language: str = "en", ends: date | 
             **more,
         )
         user.save()
-        Membership(user=user, role=role, site=site, starts=date(2020, 1, 1), ends=ends).save()
+        join(user, Role(role), site, ends=ends)
     return user

@@ -17,16 +17,16 @@ from patients.models import Subject
 from radiotherapy.crfs import COURSE
 from radiotherapy.record_fraction import do_record_fraction
 from randomization.allocate import do_randomize
-from randomization.lists import do_generate, do_seal
-from randomization.models import AllocatedArm, RandomizationList
-from spinetrial.access.models import Membership
+from randomization.lists import do_generate, do_import, do_seal
+from randomization.models import ARM_CODES, AllocatedArm, RandomizationList
+from randomization.permuted_blocks import ListedSlot
 from spinetrial.access.policy import Role
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
 from spinetrial.crf.save import enter
 from spinetrial.review.models import Query
 from spinetrial.review.queries import raise_query
-from tests.cast import SETUP, Cast, make_cast
+from tests.cast import SETUP, Cast, join, make_cast
 from tests.patients import factory
 
 RANDOMISED = date(2026, 3, 11)
@@ -91,17 +91,23 @@ class Trial:
         return self.failed if code == SCREEN_FAILURE.code else self.followed
 
 
-def make_trial() -> Trial:
-    """Commit the trial above (takes some seconds)."""
+def make_trial(arm: str = "") -> Trial:
+    """Commit the trial above (takes some seconds). With `arm`, the followed participant is allocated to it."""
     cast = make_cast()
     everyone = cast.investigator_a
     with acting(SETUP, "test"):
         for role in (Role.COORDINATOR, Role.ASSESSOR, Role.MONITOR):
-            Membership(user=everyone, role=role, site=cast.site_a, starts=date(2020, 1, 1)).save()
+            join(everyone, role, cast.site_a)
         for role in (Role.DATA_MANAGER, Role.STATISTICIAN, Role.CUSTODIAN, Role.ADMINISTRATOR):
-            Membership(user=everyone, role=role, starts=date(2020, 1, 1)).save()
-    do_seal(cast.custodian, do_generate(cast.custodian, cast.site_a, 12))
-    draft = do_generate(cast.custodian, cast.site_b, 12)
+            join(everyone, role)
+    if arm:
+        arms = [arm, *(code for code in ARM_CODES if code != arm)] * 6
+        slots = [ListedSlot(number, code) for number, code in enumerate(arms, 1)]
+        do_seal(cast.custodian, do_import(cast.custodian, cast.site_a, slots))
+        draft = do_import(cast.custodian, cast.site_b, slots)
+    else:
+        do_seal(cast.custodian, do_generate(cast.custodian, cast.site_a, 12))
+        draft = do_generate(cast.custodian, cast.site_b, 12)
 
     followed = factory.screened(everyone, everyone, cast.site_a)
     factory.answer(followed, everyone)
@@ -123,8 +129,8 @@ def make_trial() -> Trial:
     )
     with at(factory.noon(RANDOMISED)):
         do_randomize(everyone, followed)
-    arm = AllocatedArm.objects.get(subject=followed).arm
-    target = {"level": "T8", "gtv1": True, "body_extent": "central", **ctv_sectors(arm)}
+    given = AllocatedArm.objects.get(subject=followed).arm
+    target = {"level": "T8", "gtv1": True, "body_extent": "central", **ctv_sectors(given)}
     on(
         RANDOMISED,
         COURSE,

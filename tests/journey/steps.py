@@ -103,8 +103,8 @@ def fill(page, spec: CrfSpec, values: dict) -> None:
 
 
 def save(page) -> None:
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_load_state()
+    with page.expect_navigation():  # the draft is saved first, then the form is sent
+        page.get_by_role("button", name="Save", exact=True).click()
     problems = page.locator(".error-summary, .field-error")
     assert problems.count() == 0, " | ".join(problems.all_inner_texts())
 

@@ -27,6 +27,8 @@ def pages(trial: Trial) -> list[str]:
         *("/accounts/", "/accounts/new/", "/reminders/", "/subjects/new/", "/lists/new/", "/lists/import/"),
         *forms,
         reverse("crf", args=[code, "P.DM", "form"]),
+        *("/verification/?show=all", "/signing/", f"/subjects/{code}/sign/", f"/subjects/{code}/signatures/"),
+        reverse("crf_answers", args=[code, "R.RT", "form"]),
         reverse("radiotherapy", args=[code]),
         reverse("adverse_events", args=[code]),
         reverse("allocation", args=[code]),
@@ -67,6 +69,8 @@ def test_no_page_shuts_anyone_out(committed_db, monkeypatch, browser_page):
         f"/subjects/{code}/",
         f"/subjects/{code}/F.VISIT/W2/edit/",
         f"/subjects/{code}/radiotherapy/",
+        f"/subjects/{code}/sign/",
+        "/verification/?show=all",
     ):
         page.goto(url)
         faults += grave(page)

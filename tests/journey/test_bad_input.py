@@ -14,7 +14,10 @@ from spinetrial.crf.forms import crf_form
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
 from spinetrial.review.apps import guarded
+from tests.cast import make_cast
+from tests.conftest import own_database
 from tests.followup.helpers import noon, treated
+from tests.world import taken_back
 
 TODAY = date(2025, 12, 20)
 BAD = {
@@ -38,9 +41,23 @@ BAD = {
 SPECS = {spec.code: spec for spec in all_specs()}
 
 
+@pytest.fixture(scope="module")
+def people(request, template_database, django_db_setup, django_db_blocker):
+    """Cast and participant, made once for hundreds of tests; each test is taken back."""
+    with own_database(request, template_database, django_db_blocker):
+        made = make_cast()
+        yield made, treated(made.investigator_a, made.site_a)
+
+
 @pytest.fixture
-def subject(cast):
-    return treated(cast.investigator_a, cast.site_a)
+def cast(people):
+    with taken_back():
+        yield people[0]
+
+
+@pytest.fixture
+def subject(people):
+    return people[1]
 
 
 def address(spec: CrfSpec, code: str) -> str:

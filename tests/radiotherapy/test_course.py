@@ -17,7 +17,7 @@ from spinetrial.access.gate import list_records
 from spinetrial.audit.acting import acting
 from spinetrial.crf.save import EntryRefused, ReasonMissing, enter
 from spinetrial.crf.spec import check_spec
-from spinetrial.review.models import Query
+from spinetrial.review.models import Explanation, Query
 
 RANDOMISED = date(2025, 10, 30)
 # Monday to Friday, two weeks: the example of the visit schedule
@@ -71,7 +71,7 @@ def rows_for(days, **changes):
     return [{"number": n, "date": day, "given": True, "dose_gy": 3, **changes} for n, day in enumerate(days, 1)]
 
 
-def save(cast, subject, plan=(), targets=(TARGET,), fractions=(), reason="correction"):
+def save(cast, subject, plan=(), targets=(TARGET,), fractions=(), reason="correction", **more):
     """Enter the course anew, or change it keeping nothing but what is given here."""
     record = course_of(subject)
     stored = [
@@ -85,7 +85,9 @@ def save(cast, subject, plan=(), targets=(TARGET,), fractions=(), reason="correc
         extra = given[len(ids) :]
         gone = [{"id": pk, "DELETE": "on"} for pk in ids[len(given) :]]
         rows[key] = [*kept, *gone, *extra]
-    return enter(COURSE, subject, cast.coordinator_a, {**PLAN, **dict(plan)}, rows, record=record, reason=reason)
+    return enter(
+        COURSE, subject, cast.coordinator_a, {**PLAN, **dict(plan)}, rows, record=record, reason=reason, **more
+    )
 
 
 def refusal(cast, subject, **given):
@@ -244,19 +246,34 @@ def test_an_ordinary_weekend_is_no_gap(cast, subject):
     [
         ({"prescribed_gy": 24}, (TARGET,), "other_total_dose"),
         ({"prescribed_fractions": 6}, ({**TARGET, "structure_dmax_gy": 20},), "other_fraction_count"),
-        ({"energy_mv": 10}, (TARGET,), "other_energy"),
-        ({"ctv_to_ptv_mm": 10}, (TARGET,), "other_margin"),
-        ({"ct_slice_mm": 2}, (TARGET,), "other_slice"),
-        ({"image_guided": False}, (TARGET,), "no_image_guidance"),
-        ({"ptv_d95_gy": "29.9"}, (TARGET,), "ptv_d95_below_goal"),
         ({"planned_start": date(2025, 10, 1)}, (TARGET,), "planned_before_randomisation"),
-        ({}, ({**TARGET, "structure_dmax_gy": "33.9"},), "structure_over_limit"),
-        ({}, ({**TARGET, "structure": "cauda", "structure_dmax_gy": "40.1"},), "structure_over_limit"),
     ],
 )
 def test_unusual_plans_are_asked_about(cast, subject, plan, targets, code):
     save(cast, subject, plan=plan, targets=targets)
     assert open_queries(subject) == {code}
+
+
+@pytest.mark.parametrize(
+    ("plan", "targets", "code", "match"),
+    [
+        ({"energy_mv": 10}, (TARGET,), "other_energy", ""),
+        ({"ctv_to_ptv_mm": 10}, (TARGET,), "other_margin", ""),
+        ({"ct_slice_mm": 2}, (TARGET,), "other_slice", ""),
+        ({"image_guided": False}, (TARGET,), "no_image_guidance", ""),
+        ({"ptv_d95_gy": "29.9"}, (TARGET,), "ptv_d95_below_goal", ""),
+        ({}, ({**TARGET, "structure_dmax_gy": "33.9"},), "structure_over_limit", "T8"),
+        ({}, ({**TARGET, "structure": "cauda", "structure_dmax_gy": "40.1"},), "structure_over_limit", "T8"),
+    ],
+)
+def test_departures_from_the_technique_are_explained_at_once(cast, subject, plan, targets, code, match):
+    """Explained once, the fractions of the following days need no further word."""
+    refusal(cast, subject, plan=plan, targets=targets)
+    save(cast, subject, plan=plan, targets=targets, explanations={code: "decided with the physicist"})
+    assert open_queries(subject) == set()
+    do_record_fraction(cast.coordinator_a, subject, 1, DAYS[0])
+    [explanation] = list_records(cast.coordinator_a, Explanation, "crf.view").filter(subject=subject)
+    assert (explanation.check_code, explanation.match, explanation.ended_at) == (code, match, None)
 
 
 def test_limits_are_those_of_the_source(cast, subject):

@@ -73,7 +73,7 @@ def test_without_the_password_nothing_happens(cast, subject, page, password):
     answer = page(cast.coordinator_a, "randomize", subject.code, data={"password": password})
     assert answer.status_code == 422
     assert not Allocation.objects.exists()
-    on_trail = AuditEntry.objects.filter(act="randomisation refused: wrong password", subject_id=subject.pk)
+    on_trail = AuditEntry.objects.filter(act="randomisation refused: not confirmed", subject_id=subject.pk)
     assert on_trail.count() == (1 if password in ("wrong", "😀", PASSWORD + " ") else 0)
     assert not password or password not in answer.content.decode()
 

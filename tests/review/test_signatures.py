@@ -315,3 +315,29 @@ def test_nothing_is_signed_while_the_trial_is_locked(cast, record):
             signer_name="x",
         )  # fmt: skip
     assert seen == versions(record)
+
+
+def test_a_lock_at_the_moment_of_signing_is_waited_for(committed_db):
+    """Who signs while somebody locks gets an answer, not a server error, and nothing is signed."""
+    cast = make_cast()
+    record = visit(treated(cast.coordinator_a, cast.site_a), cast.coordinator_a, "M3")
+    trial.do_freeze(cast.data_manager, "clean")
+    seen, refused = versions(record), []
+
+    def sign_meanwhile() -> None:
+        try:
+            signed(cast, record, seen=seen)
+        except verification.TrialLocked:
+            refused.append(True)
+        finally:
+            connection.close()
+
+    signer = threading.Thread(target=sign_meanwhile)
+    with acting(cast.statistician):
+        trial.do_lock(cast.statistician, "done")
+        signer.start()
+        signer.join(0.3)
+        assert signer.is_alive(), "the signature did not wait for the lock"
+    signer.join()
+    assert refused == [True]
+    assert not Signature.objects.exists()

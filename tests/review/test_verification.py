@@ -188,6 +188,13 @@ def test_a_changed_value_drops_its_verification_and_is_listed_to_verify_again(ca
     assert again(record) == set()
 
 
+def test_an_item_beside_the_plan_that_was_verified_and_changed_waits_again_too(cast, record):
+    verify_all(cast, record)
+    change(record, cast.coordinator_a, DAY, rows=_rows(record), mode="telephone")
+    (form,) = [form for form in sdv_of(SYSTEM, [record.subject_id]) if form.spec is VISIT]
+    assert (form.again, form.waiting) == (("mode",), ())
+
+
 def test_a_save_that_changes_nothing_drops_nothing(cast, record):
     verify_all(cast, record)
     before = verified(record)

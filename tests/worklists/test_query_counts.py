@@ -17,8 +17,8 @@ COUNTS = {
     ("matrix", "data-manager"): 30,
     ("matrix", "coordinator-bj"): 30,
     ("worklist", "data-manager"): 9,
-    ("worklist", "coordinator-bj"): 34,
-    ("worklist", "assessor-bj"): 31,
+    ("worklist", "coordinator-bj"): 35,
+    ("worklist", "assessor-bj"): 32,
     ("worklist", "statistician"): 8,
     ("queries", "monitor-bj"): 10,
 }

@@ -31,6 +31,9 @@ class Migration(migrations.Migration):
                 ('email', models.EmailField(blank=True, max_length=254, verbose_name='E-mail')),
                 ('language', models.CharField(choices=[('en', 'English'), ('zh-hans', '简体中文')], default='en', max_length=10, verbose_name='Language')),
                 ('is_active', models.BooleanField(default=True, verbose_name='Active')),
+                ('must_change_password', models.BooleanField(default=False)),
+                ('past_passwords', models.JSONField(blank=True, default=list)),
+                ('locked_at', models.DateTimeField(blank=True, null=True, verbose_name='Locked since')),
             ],
             options={
                 'ordering': ('username',),
@@ -79,6 +82,19 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ('-at',),
+            },
+        ),
+        migrations.CreateModel(
+            name='Tally',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(max_length=120)),
+                ('window', models.BigIntegerField()),
+                ('count', models.PositiveIntegerField(default=1)),
+                ('ends_at', models.DateTimeField(db_index=True)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('key', 'window'), name='tally_once')],
             },
         ),
         migrations.CreateModel(

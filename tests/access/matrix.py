@@ -1,0 +1,242 @@
+"""Who gets which answer at which address: the one table, written by hand and never computed from the policy.
+
+HOW TO ADD A ROW. One line: method, URL name, an answer per column. `GET` and `POST` each need a row; `ANY` is both.
+The columns are four people of the participant's site (coordinator, investigator, imaging assessor, monitor), four with
+a role for the whole trial (data manager, statistician, custodian, administrator), the same four of another site, one
+without any membership in force (an outsider; one whose role ended yesterday; one whose role begins tomorrow), and one
+who is not logged in. An answer is an HTTP status; `log` is the redirect to the log-in page.
+
+A POST row is a form without any answer: 422 (or 200 where the form is Django's own) says that the person was let in
+and the form was looked at; 403 and 404 say that the right was refused before anybody looked at the form. What an
+address needs in its path beside the participant's code stands in PATHS, what a POST must carry to be understood in
+POSTED. A name may have a variant behind a colon.
+
+`AFTER_LOCK` holds the rows that differ once the trial was locked for the first time, which ends the statistician's
+masking (D11); the rest stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from tests.world import World
+
+#: The accounts of `tests/world.py` behind each column; several must get the same answer.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "coordinator": ("coordinator_a",),
+    "investigator": ("investigator_a",),
+    "assessor": ("assessor_a",),
+    "monitor": ("monitor_a",),
+    "data manager": ("data_manager",),
+    "statistician": ("statistician",),
+    "custodian": ("custodian",),
+    "administrator": ("administrator",),
+    "coordinator elsewhere": ("coordinator_b",),
+    "investigator elsewhere": ("investigator_b",),
+    "assessor elsewhere": ("assessor_b",),
+    "monitor elsewhere": ("monitor_b",),
+    "no membership": ("outsider", "ended", "future"),
+    "logged out": ("",),
+}
+
+TABLE = """
+#                          own site         whole trial      other site       none  out
+#                          co  in  as  mo   dm  st  cu  ad   co  in  as  mo
+
+# --- everybody ---
+GET  home                  302 302 302 302  302 302 302 302  302 302 302 302  403   log
+POST home                  302 302 302 302  302 302 302 302  302 302 302 302  403   log
+ANY  health                200 200 200 200  200 200 200 200  200 200 200 200  200   200
+GET  login                 302 302 302 302  302 302 302 302  302 302 302 302  302   200
+POST login                 302 302 302 302  302 302 302 302  302 302 302 302  302   200
+GET  logout                405 405 405 405  405 405 405 405  405 405 405 405  405   405
+POST logout                302 302 302 302  302 302 302 302  302 302 302 302  302   302
+ANY  password_change       200 200 200 200  200 200 200 200  200 200 200 200  200   log
+GET  password_change_done  200 200 200 200  200 200 200 200  200 200 200 200  200   log
+POST password_change_done  405 405 405 405  405 405 405 405  405 405 405 405  405   log
+ANY  set_language          302 302 302 302  302 302 302 302  302 302 302 302  302   302
+GET  choose_site           405 405 405 405  405 405 405 405  405 405 405 405  405   log
+POST choose_site           302 302 302 302  302 302 302 302  302 302 302 302  302   log
+
+# --- administration ---
+ANY  accounts              403 403 403 403  403 403 403 200  403 403 403 403  403   log
+GET  account_new           403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST account_new           403 403 403 403  403 403 403 422  403 403 403 403  403   log
+ANY  account               403 403 403 403  403 403 403 200  403 403 403 403  403   log
+GET  account_edit          403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST account_edit          403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  account_password      403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST account_password      403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  membership_new        403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST membership_new        403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  membership_end        403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST membership_end        403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  site_new              403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST site_new              403 403 403 403  403 403 403 422  403 403 403 403  403   log
+GET  site_edit             403 403 403 403  403 403 403 200  403 403 403 403  403   log
+POST site_edit             403 403 403 403  403 403 403 422  403 403 403 403  403   log
+
+# --- participants ---
+GET  subject_new           200 200 403 403  403 403 403 403  200 200 403 403  403   log
+POST subject_new           422 422 403 403  403 403 403 403  422 422 403 403  403   log
+ANY  subject               200 200 200 200  200 200 403 403  404 404 404 404  403   log
+GET  contact               200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST contact               422 422 403 403  403 403 403 403  404 404 403 403  403   log
+GET  eligibility           200 200 200 200  200 200 403 403  404 404 404 404  403   log
+POST eligibility           403 422 403 403  403 403 403 403  404 404 404 404  403   log
+ANY  adverse_events        200 200 200 200  200 200 403 403  404 404 404 404  403   log
+ANY  ctcae_search          200 200 200 200  200 200 403 403  200 200 200 200  403   log
+ANY  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
+ANY  reminders             200 200 200 200  200 200 403 403  200 200 200 200  403   log
+GET  reminder_stop         200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST reminder_stop         422 422 403 403  403 403 403 403  404 404 403 403  403   log
+
+# --- forms ---
+ANY  crf                   200 200 200 200  200 200 403 403  404 404 404 404  403   log
+GET  crf_edit              200 200 403 403  403 403 403 403  404 404 404 404  403   log
+POST crf_edit              422 422 403 403  403 403 403 403  404 404 404 404  403   log
+GET  crf_edit:imaging      200 200 200 403  403 403 403 403  404 404 404 404  403   log
+POST crf_edit:imaging      422 422 422 403  403 403 403 403  404 404 404 404  403   log
+ANY  crf:arm               302 302 302 302  302 302 403 403  404 404 404 404  403   log
+ANY  record_history        200 200 403 200  200 403 403 403  404 404 403 404  403   log
+ANY  record_history:arm    200 200 403 200  200 403 403 403  404 404 403 404  403   log
+GET  query_new             403 403 403 200  200 403 403 403  403 403 403 404  403   log
+POST query_new             403 403 403 422  422 403 403 403  403 403 403 404  403   log
+
+# --- allocation and what shows it ---
+GET  randomize             302 302 403 403  403 403 403 403  404 404 403 403  403   log
+POST randomize             302 302 403 403  403 403 403 403  404 404 403 403  403   log
+GET  randomize:ready       200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST randomize:ready       422 422 403 403  403 403 403 403  404 404 403 403  403   log
+ANY  allocation            200 200 200 200  200 200 403 403  404 404 404 404  403   log
+ANY  allocation_slip       200 200 403 200  200 403 403 403  404 404 403 404  403   log
+ANY  radiotherapy          200 200 403 200  200 403 403 403  404 404 404 404  403   log
+GET  radiotherapy_edit     200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST radiotherapy_edit     422 422 403 403  403 403 403 403  404 404 403 403  403   log
+GET  fraction_new          405 405 403 403  403 403 403 403  405 405 403 403  403   log
+POST fraction_new          422 422 403 403  403 403 403 403  404 404 403 403  403   log
+
+# --- lists ---
+ANY  lists                 403 403 403 403  403 403 200 403  403 403 403 403  403   log
+GET  list_generate         403 403 403 403  403 403 200 403  403 403 403 403  403   log
+POST list_generate         403 403 403 403  403 403 422 403  403 403 403 403  403   log
+GET  list_import           403 403 403 403  403 403 200 403  403 403 403 403  403   log
+POST list_import           403 403 403 403  403 403 422 403  403 403 403 403  403   log
+ANY  list_seals            200 200 200 200  200 200 200 200  200 200 200 200  403   log
+ANY  list_detail           403 403 403 403  403 403 200 403  403 403 403 403  403   log
+GET  list_seal             403 403 403 403  403 403 405 403  403 403 403 403  403   log
+POST list_seal             403 403 403 403  403 403 422 403  403 403 403 403  403   log
+GET  list_discard          403 403 403 403  403 403 405 403  403 403 403 403  403   log
+POST list_discard          403 403 403 403  403 403 422 403  403 403 403 403  403   log
+GET  list_withdraw         403 403 403 403  403 403 405 403  403 403 403 403  403   log
+POST list_withdraw         403 403 403 403  403 403 422 403  403 403 403 403  403   log
+GET  list_verify           403 403 403 403  403 403 405 403  403 403 403 403  403   log
+POST list_verify           403 403 403 403  403 403 302 403  403 403 403 403  403   log
+GET  list_open             403 403 403 403  403 403 405 403  403 403 403 403  403   log
+POST list_open             403 403 403 403  403 403 302 403  403 403 403 403  403   log
+
+# --- overviews and queries ---
+ANY  worklist              200 200 200 200  200 200 403 403  200 200 200 200  403   log
+ANY  matrix                200 200 200 200  200 200 403 403  200 200 200 200  403   log
+ANY  queries               200 200 403 200  200 403 403 403  200 200 403 200  403   log
+GET  query                 200 200 403 200  200 403 403 403  404 404 403 404  403   log
+POST query                 422 422 403 403  403 403 403 403  404 404 403 404  403   log
+POST query:close           403 403 403 422  422 403 403 403  404 404 403 404  403   log
+
+# --- the whole trial ---
+GET  trial                 403 403 403 403  200 200 403 403  403 403 403 403  403   log
+POST trial                 403 403 403 403  405 405 403 403  403 403 403 403  403   log
+GET  trial_freeze          403 403 403 403  405 403 403 403  403 403 403 403  403   log
+POST trial_freeze          403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  trial_unfreeze        403 403 403 403  405 403 403 403  403 403 403 403  403   log
+POST trial_unfreeze        403 403 403 403  302 403 403 403  403 403 403 403  403   log
+GET  trial_lock            403 403 403 403  403 405 403 403  403 403 403 403  403   log
+POST trial_lock            403 403 403 403  403 302 403 403  403 403 403 403  403   log
+GET  trial_unlock          403 403 403 403  405 403 403 403  403 403 403 403  403   log
+POST trial_unlock          403 403 403 403  302 403 403 403  403 403 403 403  403   log
+GET  data_versions         403 403 403 403  200 200 403 403  403 403 403 403  403   log
+POST data_versions         403 403 403 403  405 405 403 403  403 403 403 403  403   log
+GET  data_version          403 403 403 403  404 403 403 403  403 403 403 403  403   log
+POST data_version          403 403 403 403  405 405 403 403  403 403 403 403  403   log
+GET  export_zip            403 403 403 403  404 403 403 403  403 403 403 403  403   log
+POST export_zip            403 403 403 403  405 405 403 403  403 403 403 403  403   log
+GET  report                403 403 403 403  403 200 403 403  403 403 403 403  403   log
+POST report                403 403 403 403  403 405 403 403  403 403 403 403  403   log
+GET  report_pdf            403 403 403 403  403 200 403 403  403 403 403 403  403   log
+POST report_pdf            403 403 403 403  403 405 403 403  403 403 403 403  403   log
+"""
+
+AFTER_LOCK = """
+#                          own site         whole trial      other site       none  out
+#                          co  in  as  mo   dm  st  cu  ad   co  in  as  mo
+GET  data_version          403 403 403 403  200 200 403 403  403 403 403 403  403   log
+GET  export_zip            403 403 403 403  200 200 403 403  403 403 403 403  403   log
+ANY  allocation_slip       200 200 403 200  200 200 403 403  404 404 403 404  403   log
+ANY  radiotherapy          200 200 403 200  200 200 403 403  404 404 404 404  403   log
+ANY  record_history        200 200 403 200  200 403 403 403  404 404 403 404  403   log
+POST list_open             403 403 403 403  403 403 200 403  403 403 403 403  403   log
+"""
+
+#: What each address needs in its path beside `code`, the participant's; by URL name, or name:variant.
+PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
+    "account": lambda w: {"pk": w.people["coordinator_b"].pk},
+    "account_edit": lambda w: {"pk": w.people["coordinator_b"].pk},
+    "account_password": lambda w: {"pk": w.people["coordinator_b"].pk},
+    "membership_new": lambda w: {"pk": w.people["coordinator_b"].pk},
+    "membership_end": lambda w: {"pk": w.membership.pk},
+    "site_edit": lambda w: {"code": "NK"},
+    "reminder_stop": lambda w: {"pk": w.reminder.pk},
+    "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
+    "crf:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
+    "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},
+    "crf_edit:imaging": lambda w: {"spec_code": "F.IMAGING", "key": "W2"},
+    "record_history": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
+    "record_history:arm": lambda w: {"spec_code": "R.RT", "pk": w.arm_query.record_id},
+    "query_new": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
+    "randomize:ready": lambda w: {"code": w.trial.ready.code},
+    "list_detail": lambda w: {"pk": w.sealed.pk},
+    "list_seal": lambda w: {"pk": w.trial.draft.pk},
+    "list_discard": lambda w: {"pk": w.trial.draft.pk},
+    "list_withdraw": lambda w: {"pk": w.sealed.pk},
+    "list_verify": lambda w: {"pk": w.sealed.pk},
+    "list_open": lambda w: {"pk": w.sealed.pk},
+    "query": lambda w: {"pk": w.query.pk},
+    "query:close": lambda w: {"pk": w.query.pk},
+    "data_version": lambda w: {"number": 1},
+    "export_zip": lambda w: {"number": 1},
+}
+
+POSTED: dict[str, Mapping[str, Any]] = {
+    "query": {"verb": "answer"},
+    "query:close": {"verb": "close"},
+}
+
+
+class Row(NamedTuple):
+    """One line of the table: answers by column."""
+
+    method: str
+    name: str  # the URL name, perhaps with :variant
+    answers: dict[str, str]
+
+    @property
+    def url_name(self) -> str:
+        return self.name.partition(":")[0]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name}"
+
+
+def rows(table: str) -> list[Row]:
+    """The lines of a table; raises ValueError for one with too few or too many answers."""
+    found = []
+    for line in table.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        method, name, *answers = line.split()
+        if method not in ("GET", "POST", "ANY"):
+            raise ValueError(f"{line!r}: the method is GET, POST or ANY")
+        for each in ("GET", "POST") if method == "ANY" else (method,):
+            found.append(Row(each, name, dict(zip(COLUMNS, answers, strict=True))))
+    return found
