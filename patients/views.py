@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters
 
 from patients.crfs import CONSENT, SCREENING
@@ -48,7 +49,9 @@ from spinetrial.review import trial
 
 _CONTACT = ("name", "telephone", "email", "hospital_number")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
-_NAMES_PERSON = "The reason holds a name or contact, and reasons stay for ever: say it without. Nothing was done."
+_NAMES_PERSON = gettext_noop(
+    "The reason holds a name or contact, and reasons stay for ever: say it without. Nothing was done."
+)
 _CLOSED = "The trial is frozen or locked: nothing can be entered. Nothing was saved."
 
 
@@ -78,7 +81,8 @@ def contact(request: SignedInRequest, code: str) -> HttpResponse:
     subject = get_record(request.user, Subject, "contacts.view", code=code)
     gone = purge_of(subject)
     if gone is not None:
-        return render(request, "patients/contacts_purged.html", {"subject": subject, "entry": gone})
+        context = {"subject": subject, "entry": gone, "actions": [_export_action(code)]}
+        return render(request, "patients/contacts_purged.html", context)
     row = read_contact(request.user, subject, "contact page")
     form = ContactForm(request.POST or None, contact=row)
     if form.is_valid():
@@ -93,12 +97,16 @@ def contact(request: SignedInRequest, code: str) -> HttpResponse:
         else:
             messages.success(request, _("Saved."))
             return redirect("subject", code)
-    actions = []
+    actions = [_export_action(code)]
     if row is not None and may(request.user, "contacts.purge", subject.site_id):
-        actions = [{"label": _("Delete for good"), "url": reverse("contact_purge", args=[code]), "icon": "trash"}]
+        actions.append({"label": _("Delete for good"), "url": reverse("contact_purge", args=[code]), "icon": "trash"})
     title = _("Contact of %(code)s") % {"code": code}
     note = _("Encrypted, seen at this study site only. That you opened it is recorded.")
     return _page(request, title, form, reverse("subject", args=[code]), _("Save"), note, actions)
+
+
+def _export_action(code: str) -> dict[str, str]:
+    return {"label": _("All data of the person"), "url": reverse("personal_data", args=[code]), "icon": "download"}
 
 
 @requires("contacts.purge")

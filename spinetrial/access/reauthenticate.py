@@ -70,6 +70,8 @@ def check_credentials(request: HttpRequest, user: User, password: str, code: str
     if found is None or found != user:
         return {"password": _("This is not your password. Nothing was done.")}
     if second_factor_enrolled(user):
+        if not code.strip():  # no guess: not counted
+            return {"code": _("The code of your authenticator app is needed too. Nothing was done.")}
         factor = second_factor.use_code(user, code)
         if not factor:
             lockout.count_failure(request, user)

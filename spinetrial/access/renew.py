@@ -31,6 +31,8 @@ def renew(request: HttpRequest) -> HttpResponse:
         if here and here != username:
             text = _("%(person)s is logged in in this browser now. Log that person out in another window first.")
             return JsonResponse({"errors": {"password": text % {"person": here}}}, status=409)
+        if not here and limits.over("log-in", lockout.of_address(request)):
+            return limits.too_many(request, "log-in")
         if not here:
             if limits.over("log-in", sender):
                 return limits.too_many(request, "log-in")

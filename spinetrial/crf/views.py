@@ -474,7 +474,7 @@ def _explanation_inputs(
             found.append(
                 {
                     "level": "explain",
-                    "text": _with_match(str(check.text), match),
+                    "text": f"{spec.label(check.items[0])}: {_with_match(str(check.text), match)}",
                     "input_name": explanation_name(check.code, match),
                     "input_value": typed if typed is not None else stored.text if stored else "",
                     "limit": LONGEST,

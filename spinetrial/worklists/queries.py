@@ -24,6 +24,7 @@ from spinetrial.access.gate import (
     of_subject,
     requires,
 )
+from spinetrial.access.limits import limited
 from spinetrial.audit.clock import now
 from spinetrial.crf.registry import all_specs, get_spec
 from spinetrial.crf.views import crf_url, record_key
@@ -73,6 +74,7 @@ def describe(query: Query) -> dict[str, Any]:
 
 
 @requires("query.view")
+@limited("search")
 def query_list(request: SignedInRequest) -> HttpResponse:
     """Queries by state, oldest first."""
     rows = visible_queries(request)

@@ -140,6 +140,7 @@
           dialog.removeEventListener("close", closed);
           dialog.close();
           done(true);
+          document.dispatchEvent(new CustomEvent("session-renewed"));
           return;
         }
         const errors = said.errors || {};
@@ -156,6 +157,9 @@
     dialog.showModal();
     login.elements.password.focus();
   }).then(async (ok) => { if (ok) await save(); return ok; });
+
+  // From idle.js: the log-in page would lose what is on this one.
+  document.addEventListener("session-ended", (event) => { event.preventDefault(); ask(); });
 
   // ---- "Discard draft" must not be followed by a late draft
   document.addEventListener("submit", (event) => {
