@@ -203,6 +203,19 @@ ANY  queries               200 200 403 200  200 403 403 403  200 200 403 200  40
 GET  query                 200 200 403 200  200 403 403 403  404 404 403 404  403   log
 POST query                 422 422 403 403  403 403 403 403  404 404 403 404  403   log
 POST query:close           403 403 403 422  422 403 403 403  404 404 403 404  403   log
+POST query:cancel          403 403 403 422  422 403 403 403  404 404 403 404  403   log
+GET  query_field           302 302 403 302  302 403 403 403  404 404 403 404  403   log
+POST query_field           405 405 403 405  405 403 403 403  405 405 403 405  403   log
+GET  query_next            302 302 403 302  302 403 403 403  302 302 403 302  403   log
+POST query_next            405 405 403 405  405 403 403 403  405 405 403 405  403   log
+GET  queries_close         403 403 403 405  405 403 403 403  403 403 403 405  403   log
+POST queries_close         403 403 403 422  422 403 403 403  403 403 403 422  403   log
+GET  query_listing         403 403 403 200  200 403 403 403  403 403 403 200  403   log
+POST query_listing         403 403 403 200  200 403 403 403  403 403 403 200  403   log
+GET  query_metrics         403 403 403 200  200 403 403 403  403 403 403 200  403   log
+POST query_metrics         403 403 403 405  405 403 403 403  403 403 403 405  403   log
+GET  query_metrics_csv     403 403 403 200  200 403 403 403  403 403 403 200  403   log
+POST query_metrics_csv     403 403 403 405  405 403 403 403  403 403 403 405  403   log
 
 # --- verification, signature, freeze ---
 GET  sdv                   200 200 403 200  200 403 403 403  200 200 403 200  403   log
@@ -340,6 +353,8 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "list_open": lambda w: {"pk": w.sealed.pk},
     "query": lambda w: {"pk": w.query.pk},
     "query:close": lambda w: {"pk": w.query.pk},
+    "query:cancel": lambda w: {"pk": w.query.pk},
+    "query_field": lambda w: {"pk": w.query.pk},
     "data_version": lambda w: {"number": 1},
     "export_zip": lambda w: {"number": 1},
 }
@@ -347,6 +362,7 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
 POSTED: dict[str, Mapping[str, Any]] = {
     "query": {"verb": "answer"},
     "query:close": {"verb": "close"},
+    "query:cancel": {"verb": "cancel"},
 }
 
 
