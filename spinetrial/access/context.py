@@ -26,6 +26,7 @@ PLACES = (
     Place("worklist.view", "worklist", _("Worklist"), "worklist"),
     Place("subject.view", "matrix", _("Participants"), "patients"),
     Place("query.view", "queries", _("Queries"), "queries"),
+    Place("dashboard.view", "dashboard", _("Dashboard"), "dashboard"),
     Place("safety.view", "safety", _("Safety"), "safety"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),
     Place("report.view", "report", _("Report"), "report"),

@@ -51,6 +51,7 @@ POLICY: dict[str, frozenset[Role]] = {
     "audit.view": _ENTRY | _REVIEW,
     # output
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
+    "dashboard.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
     "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
     "trial.view": frozenset({Role.DATA_MANAGER, Role.STATISTICIAN}),
     "trial.freeze": frozenset({Role.DATA_MANAGER}),
