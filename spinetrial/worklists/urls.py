@@ -16,6 +16,7 @@ from spinetrial.worklists import (
     subject,
     worklist,
 )
+from spinetrial.worklists import coming, dashboard, history, matrix, queries, subject, worklist
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
@@ -43,6 +44,10 @@ urlpatterns = [
     path("subjects/<slug:code>/signatures/", signing.signature_history, name="signatures"),
     path("verification/", sdv.sdv_list, name="sdv"),
     path("signing/", signing.signing_list, name="signing"),
+    path("coming/", coming.coming, name="coming"),
+    path("calendar/<str:token>.ics", coming.calendar, name="calendar"),
+    path("dashboard/", dashboard.dashboard, name="dashboard"),
+    path("dashboard/<slug:key>/", dashboard.flow, name="flow"),
     path("queries/", queries.query_list, name="queries"),
     path("queries/close/", queries.queries_close, name="queries_close"),
     path("queries/next/", queries.query_next, name="query_next"),
