@@ -337,7 +337,7 @@ def _eligibility_page(
 ) -> HttpResponse:
     record = found.fresh_record()
     shown = form or crf_form(SCREENING, subject, record=record)
-    context = form_context(request, SCREENING, subject, "form", record, shown, readonly=readonly)
+    context = form_context(request, SCREENING, subject, "form", record, shown, readonly=readonly, replies=False)
     crf = context["crf"]
     judged = [field for field in crf["sections"][0]["fields"] if field["item"].name != "confirmed"]
     crf["sections"] = [

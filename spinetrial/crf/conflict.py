@@ -86,7 +86,7 @@ class Clash:
 
     def hidden(self) -> list[tuple[str, str]]:
         """What the page of the choice carries along: everything that was typed."""
-        kept = ("save", "next")  # where the person wanted to go
+        kept = ("save", "next", "next_query")  # where the person wanted to go
         return [
             (name, value)
             for name, values in self.mine.lists()

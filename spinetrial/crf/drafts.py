@@ -36,7 +36,7 @@ PICK = "pick:"
 KEPT_FOR = timedelta(days=30)
 #: Fields of the page that are no answers: secrets, buttons, and what the page says of itself.
 _NO_ANSWERS = frozenset(
-    {"csrfmiddlewaretoken", "opened_by", "save", "next", "take", "confirm", "resolve", "stored_version"}
+    {"csrfmiddlewaretoken", "opened_by", "save", "next", "next_query", "take", "confirm", "resolve", "stored_version"}
 )
 
 
