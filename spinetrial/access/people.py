@@ -39,6 +39,11 @@ def people_who_may(action: str, site: StudySite) -> list[User]:
     return list(found.values())
 
 
+def find_account(pk: object) -> User | None:
+    """The active account with this number, for an address that proves by its signature whose it is."""
+    return User.objects.filter(pk=pk, is_active=True).first() if isinstance(pk, int) else None
+
+
 def study_sites() -> QuerySet[StudySite]:
     """Every study site by code. That a hospital takes part is no secret; its rows are."""
     return StudySite.objects.order_by("code")

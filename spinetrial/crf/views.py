@@ -167,12 +167,12 @@ def edit_page(
     stranger = opened_by_another(request) or threads.too_long(replies)
     if not stranger and record is not None and data.get("seen_version") != str(record.row_version):
         clash = conflict.compare(spec, subject, record, data, event)
-        if not clash.differences:  # sent twice, or both typed the same
+        if clash.nothing_new():  # sent twice, or both typed the same
             threads.reply(request, spec, subject, record, replies)
             return _saved(request, spec, subject, key, record, done_url)
-        if not clash.settled() or (clash.changes_something() and not reason.strip()):
+        if clash.differences and (not clash.settled() or (clash.changes_something() and not reason.strip())):
             return conflict.page(request, spec, subject, event, clash, asked="resolve" in data)
-        if not clash.changes_something():
+        if clash.differences and not clash.changes_something():
             threads.reply(request, spec, subject, record, replies)
             drafts.discard(request.user, subject, spec, key)
             messages.success(request, _("The stored answers stand; nothing was changed."))
@@ -232,14 +232,27 @@ def _entry_page(
     context = form_context(request, spec, subject, key, record, form, reason=reason)
     if asked and not reason.strip():
         context["crf"]["reason_error"] = _("Say why the saved answers change.")
+    add_draft(context, request, spec, subject, key, record, draft)
+    return render(request, "crf/form.html", context, status=status)
+
+
+def add_draft(
+    context: dict[str, Any],
+    request: SignedInRequest,
+    spec: CrfSpec,
+    subject: Any,
+    key: str,
+    record: SubjectRecord | None,
+    shown: Draft | None,
+) -> None:
+    """Give the context of an entry page what its script and its banner need. `shown`: the draft on the page."""
     addresses = {
         "url": reverse("draft", args=[subject.code, spec.code, key]),
         "discard_url": reverse("draft_discard", args=[subject.code, spec.code, key]),
     }
     version = record.row_version if record else 0
-    context["draft"] = drafts.page_context(request.user, subject, spec, key, addresses, draft, version)
+    context["draft"] = drafts.page_context(request.user, subject, spec, key, addresses, shown, version)
     context["crf"]["saved_label"] = context["draft"]["label"]
-    return render(request, "crf/form.html", context, status=status)
 
 
 def _saved(
@@ -480,7 +493,7 @@ def _explanation_inputs(
             found.append(
                 {
                     "level": "explain",
-                    "text": _with_match(str(check.text), match),
+                    "text": f"{spec.label(check.items[0])}: {_with_match(str(check.text), match)}",
                     "input_name": explanation_name(check.code, match),
                     "input_value": typed if typed is not None else stored.text if stored else "",
                     "limit": LONGEST,

@@ -33,6 +33,7 @@ from spinetrial.access.gate import (
     requires,
     sites_for,
 )
+from spinetrial.access.limits import limited
 from spinetrial.access.models import TrialState, User
 from spinetrial.access.people import study_sites
 from spinetrial.audit.clock import now
@@ -138,6 +139,7 @@ def _listed(request: SignedInRequest, narrowed: ListFilter) -> Any:
 
 
 @requires("query.view")
+@limited("search")
 def query_list(request: SignedInRequest) -> HttpResponse:
     """Queries by state, oldest first."""
     return _list_page(request)
