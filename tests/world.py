@@ -10,19 +10,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from allauth.mfa.models import Authenticator
 from django.db import transaction
 
 from adverse_events.models import AdverseEvent
 from followup.models import Reminder, ReminderState
 from radiotherapy.models import Course
 from randomization.models import RandomizationList
-from spinetrial.access.models import Membership, User
+from spinetrial.access.models import AccessReview, Membership, User
 from spinetrial.access.policy import Role
+from spinetrial.access.review import do_review, in_force
 from spinetrial.analysis.lock import do_lock_trial
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
+from spinetrial.crf.content import stored
+from spinetrial.crf.registry import get_spec
+from spinetrial.crf.reviewing import sign, verify
 from spinetrial.review import trial
-from spinetrial.review.models import Query
+from spinetrial.review.freezes import do_freeze_part
+from spinetrial.review.models import Freeze, Query, Signature
 from spinetrial.review.queries import raise_query
 from tests.cast import SETUP
 from tests.journey.participants import TODAY, Trial, make_trial
@@ -37,7 +43,8 @@ class World:
     """`people`: one account per role and site (coordinator_a ... monitor_b, data_manager ...), and those below.
 
     `outsider` has an account and no membership, `ended` was coordinator at site A until yesterday, `future` will be
-    from tomorrow, `mixed` is coordinator at B and imaging assessor at A. `everyone` holds every role at A.
+    from tomorrow, `mixed` is coordinator at B and imaging assessor at A. `everyone` holds every role at A. `locked_out`
+    failed too often, and has a second factor.
     """
 
     trial: Trial
@@ -47,6 +54,8 @@ class World:
     arm_query: Query
     event: AdverseEvent
     reminder: Reminder
+    freeze: Freeze
+    review: AccessReview
     membership: Membership
     locked: bool = False
 
@@ -66,7 +75,7 @@ def make_world(arm: str) -> World:
         "future": [(Role.COORDINATOR, cast.site_a, TODAY + timedelta(days=1), None)],
         "mixed": [(Role.ASSESSOR, cast.site_a, None, None), (Role.COORDINATOR, cast.site_b, None, None)],
     }
-    with acting(SETUP, "test"):
+    with at(factory.noon(factory.BEFORE)), acting(SETUP, "test"):
         for name, memberships in more.items():
             username = f"{name.replace('_', '-')}-2" if name == "investigator_a" else name.replace("_", "-")
             people[name] = user = User(username=username, full_name=name.title(), email=f"{name}@example.org")
@@ -74,9 +83,27 @@ def make_world(arm: str) -> World:
             user.save()
             for role, site, starts, ends in memberships:
                 Membership(user=user, role=role, site=site, starts=starts or date(2020, 1, 1), ends=ends).save()
+        # Somebody for the pages that unlock an account and take a second factor away.
+        people["locked_out"] = user = User(username="locked-out", full_name="Locked Out", locked_at=NOW)
+        user.save()
+        Authenticator(user=user, type=Authenticator.Type.TOTP, data={}, created_at=NOW).save()
         Membership.objects.update(trained_on=date(2020, 1, 1), delegated_on=date(2020, 1, 1))
     course = Course.objects.get(subject=made.followed)
     with at(NOW):
+        frozen = do_freeze_part(cast.data_manager, made.failed, "screening failed")
+        for code in ("P.DM", "R.RT"):
+            spec = get_spec(code)
+            (shown,) = stored([made.followed.pk], [spec])
+            verify(cast.monitor_a, made.followed, shown.key, shown.sha256)
+            sign(
+                people["investigator_a"],
+                made.followed,
+                {shown.key: shown.sha256},
+                meaning=Signature.Meaning.REVIEWED,
+                scope=Signature.Scope.FORM,
+                event=shown.event,
+                certify=True,
+            )
         # Questions on a form that shows the arm: the last thing written, in other words and number in either world.
         arm_query, *_more = [
             raise_query(
@@ -91,6 +118,8 @@ def make_world(arm: str) -> World:
             )
             for _number in range(1 + (arm == "WHOLE"))
         ]
+    with at(NOW):
+        review = do_review(cast.administrator, in_force(), "")
     return World(
         trial=made,
         people=people,
@@ -99,6 +128,8 @@ def make_world(arm: str) -> World:
         arm_query=arm_query,
         event=AdverseEvent.objects.get(),
         reminder=Reminder.objects.filter(state=ReminderState.PLANNED).first(),
+        freeze=frozen,
+        review=review,
         membership=Membership.objects.get(user=cast.coordinator_b),
     )
 

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from spinetrial.access import limits, lockout
 from spinetrial.access.gate import public
 from spinetrial.access.models import User
 from spinetrial.access.reauthenticate import check_credentials
@@ -24,16 +25,21 @@ def renew(request: HttpRequest) -> HttpResponse:
 
     Answers {"user", "token"}, or {"errors": {field: message}}; 409 while somebody else is logged in in this browser.
     """
-    here = request.user.get_username()
+    here, sender = request.user.get_username(), f"address {lockout.client_address(request)}"
     if request.method == "POST":
         username = request.POST.get("username", "")[:60].replace("\0", "")
         if here and here != username:
             text = _("%(person)s is logged in in this browser now. Log that person out in another window first.")
             return JsonResponse({"errors": {"password": text % {"person": here}}}, status=409)
+        if not here and limits.over("log-in", lockout.of_address(request)):
+            return limits.too_many(request, "log-in")
         if not here:
+            if limits.over("log-in", sender):
+                return limits.too_many(request, "log-in")
             user = User.objects.filter(username=username).first() or User(username=username)
             errors = check_credentials(request, user, request.POST.get("password", ""), request.POST.get("code", ""))
             if errors:
+                limits.count("log-in", sender)
                 return JsonResponse({"errors": errors}, status=422)
             login(request, user)
             here = username

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 
 from patients.models import Subject
 from spinetrial.access.gate import SYSTEM, SignedInRequest, list_records, may, requires, sites_for
+from spinetrial.access.limits import limited
 from spinetrial.access.models import StudySite, User
 from spinetrial.access.people import people_called, study_sites
 from spinetrial.analysis.data import Kind
@@ -288,6 +289,7 @@ def table_words(model: type[models.Model]) -> str:
 
 @requires("audit.list")
 @require_safe
+@limited("search")
 def audit_trail(request: SignedInRequest) -> HttpResponse:
     """The newest entries first; `before` is the number of the last entry of the page above."""
     form = FilterForm(request.user, request.GET)
@@ -349,6 +351,7 @@ def _in_blocks(rows: QuerySet[AuditEntry], columns: Iterable[str], size: int = 1
 
 @requires("audit.list")
 @require_safe
+@limited("export")
 def audit_csv(request: SignedInRequest) -> HttpResponse | StreamingHttpResponse:
     """All entries of the filter, oldest first, as CSV; the download is itself on the trail before it starts."""
     form = FilterForm(request.user, request.GET)

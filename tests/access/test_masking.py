@@ -32,10 +32,12 @@ from tests.patients import factory
 from tests.world import NOW
 
 #: People of `tests/world.py` from whom the arm is kept. `mixed` may see arms at the other site.
-MASKED = ("statistician", "assessor_a", "mixed", "assessor_b", "custodian", "administrator", "outsider", "ended", "")
+MASKED = ("statistician", "assessor_a", "mixed", "custodian", "administrator", "outsider")
 LANGUAGES = ("en", "zh-hans")
 #: Here the masked read that the trial has two arms and what they are called; nobody's arm.
 DESIGN = ("report", "report_pdf", "list_import")
+#: Shows a secret drawn for the person who asks.
+DRAWN = ("second_factor_app",)
 
 
 def needles() -> list[str]:
@@ -74,8 +76,14 @@ def parts_of(response) -> list[bytes | str]:
 
 
 def without_chance(parts: list[bytes | str]) -> list[str]:
-    """The same without what is drawn anew each time: tokens of forms, hashes, requests."""
-    drawn = rb'(?<=name="csrfmiddlewaretoken" value=")[^"]+|\b[0-9a-f]{16,64}\b'
+    """The same without what is drawn anew each time: tokens of forms, hashes, requests, encrypted values.
+
+    Also without the numbers of entries in the trail as CSV: they run on when somebody else does something.
+    """
+    drawn = (
+        rb'(?<=name="csrfmiddlewaretoken" value=")[^"]+|(?<="token": ")[^"]+'
+        rb"|\b[0-9a-f]{16,64}\b|\bgAAAA[\w=-]{40,}|(?<=\n)\d+(?=,20)"
+    )
     return [re.sub(drawn, b"*", part).decode("latin-1") if isinstance(part, bytes) else part for part in parts]
 
 
@@ -114,11 +122,12 @@ def outputs(walk, kept):
             database, world = walk(arm)
             with database, at(NOW):
                 people, site = Walk(world), world.trial.cast.site_a
-                for person in filter(None, MASKED):
+                for person in MASKED:
                     assert masked(User.objects.get(pk=world.people[person].pk), site)
                 kept[arm, language] = {
                     (person, str(row)): parts_of(people.ask(row, person, **{"accept-language": language}))
                     for row in rows(TABLE)
+                    if row.method == "GET" or language == "en"
                     for person in MASKED
                 }
         return kept[arm, language]
@@ -129,7 +138,11 @@ def outputs(walk, kept):
 def test_what_the_masked_see_is_the_same_in_either_arm(outputs):
     local, whole = (outputs(arm.code) for arm in CURRENT.arms)
     assert len(local) > 1000
-    different = [key for key in local if without_chance(local[key]) != without_chance(whole[key])]
+    different = [
+        key
+        for key in local
+        if key[1].split()[1] not in DRAWN and without_chance(local[key]) != without_chance(whole[key])
+    ]
     assert different == [], "\n".join(difference(local[key], whole[key]) for key in different[:5])
 
 
@@ -191,7 +204,7 @@ def uncached(parts: list[bytes | str]) -> bool:
 
 
 def test_no_answer_to_anybody_is_kept_by_a_browser_or_a_proxy(outputs, walk):
-    assert [key for key, parts in outputs("WHOLE").items() if key[0] and not uncached(parts)] == []
+    assert [key for key, parts in outputs("WHOLE").items() if not uncached(parts)] == []
     database, world = walk("WHOLE", locked=True)
     with database, at(NOW):
         people = Walk(world)

@@ -41,7 +41,9 @@ class Walk:
         return path
 
     def address(self, name: str) -> str:
-        return reverse(name.partition(":")[0], kwargs=self.path(name))
+        path = self.path(name)
+        query = path.pop("?", "")
+        return reverse(name.partition(":")[0], kwargs=path) + (f"?{query}" if query else "")
 
     def ask(self, row: Row, person: str, **headers: str) -> HttpResponseBase:
         """The answer to one person; what the request changed is taken back."""

@@ -205,7 +205,7 @@ class Fuzz(Walk):
         for name, route in routes():
             takes = PART.findall(route)
             for _ in range(10 if takes else 0):
-                values = dict(self.path(name))
+                values = self.path(name)
                 for each in self.random.sample(takes, self.random.randint(1, len(takes))):
                     values[each] = self.random.choice(GARBAGE)[:300]
                 quoted = {each: quote(str(value), safe="") for each, value in values.items()}
