@@ -66,6 +66,7 @@ PURPOSES = {
     "randomisation": gettext_lazy("Randomisation"),
     "sealing": gettext_lazy("Sealing of a list"),
     "lock": gettext_lazy("Lock"),
+    "unlock": gettext_lazy("Unlock"),
     "access review": gettext_lazy("Access review"),
     "second factor": gettext_lazy("Second factor"),
     "removal of the second factor": gettext_lazy("Removal of the second factor"),
