@@ -2,6 +2,8 @@ from django.urls import path
 
 from spinetrial.worklists import (
     audit_trail,
+    coming,
+    dashboard,
     freezing,
     history,
     listings,
@@ -16,7 +18,6 @@ from spinetrial.worklists import (
     subject,
     worklist,
 )
-from spinetrial.worklists import coming, dashboard, history, matrix, queries, subject, worklist
 
 urlpatterns = [
     path("worklist/", worklist.worklist, name="worklist"),
