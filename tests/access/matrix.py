@@ -133,11 +133,10 @@ POST crf_edit              422 422 403 403  403 403 403 403  404 404 404 404  40
 GET  draft                 405 405 405 405  405 405 403 403  405 405 405 405  403   log
 POST draft                 200 200 403 403  403 403 403 403  404 404 404 404  403   log
 GET  draft_discard         405 405 405 405  405 405 403 403  405 405 405 405  403   log
-POST draft_discard         302 302 403 403  403 403 403 403  404 404 404 404  403   log
+POST draft_discard         302 302 302 302  302 302 403 403  404 404 404 404  403   log
 GET  crf_edit:imaging      200 200 200 403  403 403 403 403  404 404 404 404  403   log
 POST crf_edit:imaging      422 422 422 403  403 403 403 403  404 404 404 404  403   log
 ANY  crf:arm               302 302 302 302  302 302 403 403  404 404 404 404  403   log
-POST draft_discard         302 302 302 302  302 302 403 403  404 404 404 404  403   log
 ANY  crf_answers           200 200 200 200  200 200 403 403  404 404 404 404  403   log
 ANY  crf_answers:arm       200 200 403 200  200 403 403 403  404 404 404 404  403   log
 ANY  record_history        200 200 403 200  200 403 403 403  404 404 403 404  403   log
@@ -152,7 +151,8 @@ GET  freeze_event          403 403 403 403  200 403 403 403  403 403 403 403  40
 POST freeze_event          403 403 403 403  422 403 403 403  403 403 403 403  403   log
 GET  freeze_form           403 403 403 403  200 403 403 403  403 403 403 403  403   log
 POST freeze_form           403 403 403 403  422 403 403 403  403 403 403 403  403   log
-ANY  freeze_lift           403 403 403 403  404 403 403 403  403 403 403 403  403   log
+GET  freeze_lift           403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST freeze_lift           403 403 403 403  422 403 403 403  403 403 403 403  403   log
 GET  casebook_pdf          200 200 403 403  403 403 403 403  404 404 403 403  403   log
 POST casebook_pdf          405 405 403 403  403 403 403 403  405 405 403 403  403   log
 GET  site_file             302 302 403 403  403 403 403 403  302 302 403 403  403   log
@@ -231,14 +231,6 @@ GET  sign                  403 200 403 403  403 403 403 403  403 404 403 403  40
 POST sign                  403 422 403 403  403 403 403 403  403 404 403 403  403   log
 GET  signatures            200 200 200 200  200 200 403 403  404 404 404 404  403   log
 POST signatures            405 405 405 405  405 405 403 403  405 405 405 405  403   log
-GET  freeze_subject        403 403 403 403  200 403 403 403  403 403 403 403  403   log
-POST freeze_subject        403 403 403 403  422 403 403 403  403 403 403 403  403   log
-GET  freeze_event          403 403 403 403  200 403 403 403  403 403 403 403  403   log
-POST freeze_event          403 403 403 403  422 403 403 403  403 403 403 403  403   log
-GET  freeze_form           403 403 403 403  200 403 403 403  403 403 403 403  403   log
-POST freeze_form           403 403 403 403  422 403 403 403  403 403 403 403  403   log
-GET  freeze_lift           403 403 403 403  200 403 403 403  403 403 403 403  403   log
-POST freeze_lift           403 403 403 403  422 403 403 403  403 403 403 403  403   log
 
 # --- audit trail, the site's own copy ---
 GET  audit_trail           200 200 403 200  200 403 403 200  200 200 403 200  403   log
@@ -249,16 +241,16 @@ GET  sign_off              403 200 403 200  200 200 403 403  403 200 403 200  40
 POST sign_off              403 405 403 405  405 405 403 403  403 405 403 405  403   log
 GET  sign_off_csv          403 200 403 200  200 200 403 403  403 200 403 200  403   log
 POST sign_off_csv          403 405 403 405  405 405 403 403  403 405 403 405  403   log
-GET  site_file             302 302 403 403  403 403 403 403  302 302 403 403  403   log
-POST site_file             405 405 403 403  403 403 403 403  405 405 403 403  403   log
-GET  site_file_of          200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST site_file_of          405 405 403 403  403 403 403 403  405 405 403 403  403   log
-GET  site_data             200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST site_data             405 405 403 403  403 403 403 403  405 405 403 403  403   log
-GET  site_casebooks        200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST site_casebooks        405 405 403 403  403 403 403 403  405 405 403 403  403   log
-GET  casebook_pdf          200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST casebook_pdf          405 405 403 403  403 403 403 403  405 405 403 403  403   log
+
+# --- how the trial runs ---
+GET  dashboard             200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST dashboard             405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  flow                  200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST flow                  405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  coming                200 200 200 200  200 200 403 403  200 200 200 200  403   log
+POST coming                405 405 405 405  405 405 403 403  405 405 405 405  403   log
+GET  calendar              404 404 404 404  404 404 404 404  404 404 404 404  404   404
+POST calendar              405 405 405 405  405 405 405 405  405 405 405 405  405   405
 
 # --- the whole trial ---
 GET  trial                 403 403 403 403  200 200 403 403  403 403 403 403  403   log
@@ -273,8 +265,6 @@ GET  trial_lock            403 403 403 403  403 405 403 403  403 403 403 403  40
 POST trial_lock            403 403 403 403  403 302 403 403  403 403 403 403  403   log
 GET  trial_unlock          403 403 403 403  405 403 403 403  403 403 403 403  403   log
 POST trial_unlock          403 403 403 403  302 403 403 403  403 403 403 403  403   log
-GET  open_points_csv       403 403 403 403  200 200 403 403  403 403 403 403  403   log
-POST open_points_csv       403 403 403 403  405 405 403 403  403 403 403 403  403   log
 GET  data_versions         403 403 403 403  200 200 403 403  403 403 403 403  403   log
 POST data_versions         403 403 403 403  405 405 403 403  403 403 403 403  403   log
 GET  data_version          403 403 403 403  404 403 403 403  403 403 403 403  403   log
@@ -316,21 +306,17 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "reminder_stop": lambda w: {"pk": w.reminder.pk},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
-    "crf_answers": lambda w: {"spec_code": "P.SCREEN", "key": "form"},
-    "crf_answers:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
-    "verify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
-    "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "item": w.query.item},
-    "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},
-    "draft": lambda w: {"spec_code": "P.DM", "key": "form"},
-    "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
-    "crf_edit:imaging": lambda w: {"spec_code": "F.IMAGING", "key": "W2"},
-    "record_history": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
-    "record_history:arm": lambda w: {"spec_code": "R.RT", "pk": w.arm_query.record_id},
     "crf_answers": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf_answers:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
     "verify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
-    "verify:arm": lambda w: {"spec_code": "R.RT", "pk": w.arm_query.record_id},
     "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "?": "item=height_cm"},
+    "flow": lambda w: {"key": "randomised"},
+    "calendar": lambda w: {"token": "forged"},
+    "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},
+    "crf_edit:imaging": lambda w: {"spec_code": "F.IMAGING", "key": "W2"},
+    "record_history": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
+    "record_history:arm": lambda w: {"spec_code": "R.RT", "pk": w.arm_query.record_id},
+    "verify:arm": lambda w: {"spec_code": "R.RT", "pk": w.arm_query.record_id},
     "freeze_event": lambda w: {"event": "W2"},
     "freeze_form": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
     "freeze_lift": lambda w: {"pk": w.freeze.pk},
@@ -338,12 +324,6 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "site_data": lambda w: {"code": "NK"},
     "site_casebooks": lambda w: {"code": "NK"},
     "query_new": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
-    "freeze_event": lambda w: {"event": "M3"},
-    "freeze_form": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
-    "freeze_lift": lambda w: {"pk": 0},
-    "site_file_of": lambda w: {"code": "NK"},
-    "site_data": lambda w: {"code": "NK"},
-    "site_casebooks": lambda w: {"code": "NK"},
     "randomize:ready": lambda w: {"code": w.trial.ready.code},
     "list_detail": lambda w: {"pk": w.sealed.pk},
     "list_seal": lambda w: {"pk": w.trial.draft.pk},
