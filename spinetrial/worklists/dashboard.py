@@ -19,6 +19,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
+from django.views.decorators.http import require_safe
 
 from followup.models import Reminder, ReminderState
 from followup.responses import PainAtVisit, pain_of
@@ -365,6 +366,7 @@ def _share_of_plan(request: SignedInRequest, sites: Sequence[StudySite]) -> floa
 
 
 @requires("dashboard.view")
+@require_safe
 def dashboard(request: SignedInRequest) -> HttpResponse:
     """Every figure with its table; each box of the flow leads to its participants."""
     data = gather(request)
@@ -382,6 +384,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
 
 
 @requires("dashboard.view")
+@require_safe
 def flow(request: SignedInRequest, key: str) -> HttpResponse:
     """The participants of one box of the flow."""
     box = next((box for box in FLOW if box.key == key), None)

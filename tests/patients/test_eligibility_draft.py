@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from patients.crfs import STATUS
+from patients.crfs import SITES
 from patients.models import EligibilityAnswer
 from spinetrial.crf.models import Draft
 from tests.patients.factory import change, on_day, screened
@@ -60,10 +60,10 @@ def test_what_is_typed_comes_back_and_a_save_deletes_the_draft(client, cast, sub
 
 
 def test_an_answer_whose_data_changed_since_is_not_taken_from_the_draft(client, cast, subject):
-    code = "INC2a"  # blood pressure among others
+    code = "INC2d"  # rests on the epidural compression
     data = typed(client, subject, **{f"answer_{code}": "yes"})
     assert data[f"seen_{code}"]
-    change(STATUS, subject, cast.coordinator_a, systolic_mmhg=150)
+    change(SITES, subject, cast.coordinator_a, escc="1b")
     with on_day():
         again = fields(client.get(address(subject)).content.decode())
     assert again[f"seen_{code}"] != data[f"seen_{code}"]
