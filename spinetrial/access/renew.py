@@ -34,8 +34,6 @@ def renew(request: HttpRequest) -> HttpResponse:
         if not here and limits.over("log-in", lockout.of_address(request)):
             return limits.too_many(request, "log-in")
         if not here:
-            if limits.over("log-in", lockout.of_address(request)):
-                return limits.too_many(request, "log-in")
             user = User.objects.filter(username=username).first() or User(username=username)
             errors = check_credentials(request, user, request.POST.get("password", ""), request.POST.get("code", ""))
             if errors:
