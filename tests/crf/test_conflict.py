@@ -216,11 +216,11 @@ def test_a_reason_why_there_is_no_answer_is_chosen_like_an_answer(client, cast, 
 
 def test_an_explanation_typed_into_an_older_version_is_not_lost(client, cast, subject):
     values = {**VALUES["P.STATUS"], "assessed_on": date(2025, 8, 20), "pulse": 170}
-    data = posting(STATUS, values, seen=0, reason="", **{"explain-vitals_unlikely": "fibrillation"})
+    data = posting(STATUS, values, seen=0, reason="", **{"explain-pulse_unlikely": "fibrillation"})
     client.force_login(cast.coordinator_a)
     assert client.post(url(subject, STATUS), data).status_code == 302
     assert client.post(url(subject, STATUS), data).status_code == 302, "a double click"
-    again = {**data, "explain-vitals_unlikely": "flutter", "form_reason": "seen again"}
+    again = {**data, "explain-pulse_unlikely": "flutter", "form_reason": "seen again"}
     assert client.post(url(subject, STATUS), again).status_code == 302
     assert Explanation.objects.filter(ended_at=None).get().text == "flutter"
 

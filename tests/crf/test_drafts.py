@@ -514,8 +514,8 @@ def test_a_reason_for_no_answer_and_an_explanation_come_back_from_the_draft(clie
     client.force_login(cast.coordinator_a)
     autosave(client, subject, {"height_cm__missing": "ND"})
     assert Page(client.get(edit_url(subject))).answers()["height_cm__missing"] == ["ND"]
-    autosave(client, subject, {"pulse": "170", "explain-vitals_unlikely": "fibrillation"}, STATUS)
-    assert Page(client.get(edit_url(subject, STATUS))).answers()["explain-vitals_unlikely"] == ["fibrillation"]
+    autosave(client, subject, {"pulse": "170", "explain-pulse_unlikely": "fibrillation"}, STATUS)
+    assert Page(client.get(edit_url(subject, STATUS))).answers()["explain-pulse_unlikely"] == ["fibrillation"]
 
 
 # --- what is typed comes back ---
