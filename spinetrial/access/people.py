@@ -49,6 +49,11 @@ def study_sites() -> QuerySet[StudySite]:
     return StudySite.objects.order_by("code")
 
 
+def people_called(words: str) -> QuerySet[User]:
+    """Accounts with `words` in the user name or the full name, active or not."""
+    return User.objects.filter(Q(username__icontains=words) | Q(full_name__icontains=words))
+
+
 def memberships() -> QuerySet[Membership]:
     """Every membership of all time with person and site, in the order they were given."""
     return Membership.objects.select_related("user", "site").order_by("id")

@@ -25,7 +25,7 @@ def renew(request: HttpRequest) -> HttpResponse:
 
     Answers {"user", "token"}, or {"errors": {field: message}}; 409 while somebody else is logged in in this browser.
     """
-    here, sender = request.user.get_username(), f"address {lockout.client_address(request)}"
+    here = request.user.get_username()
     if request.method == "POST":
         username = request.POST.get("username", "")[:60].replace("\0", "")
         if here and here != username:
@@ -34,12 +34,9 @@ def renew(request: HttpRequest) -> HttpResponse:
         if not here and limits.over("log-in", lockout.of_address(request)):
             return limits.too_many(request, "log-in")
         if not here:
-            if limits.over("log-in", sender):
-                return limits.too_many(request, "log-in")
             user = User.objects.filter(username=username).first() or User(username=username)
             errors = check_credentials(request, user, request.POST.get("password", ""), request.POST.get("code", ""))
             if errors:
-                limits.count("log-in", sender)
                 return JsonResponse({"errors": errors}, status=422)
             login(request, user)
             here = username

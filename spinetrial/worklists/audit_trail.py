@@ -21,7 +21,7 @@ from patients.models import Subject
 from spinetrial.access.gate import SYSTEM, SignedInRequest, list_records, may, requires, sites_for
 from spinetrial.access.limits import limited
 from spinetrial.access.models import StudySite, User
-from spinetrial.access.people import study_sites
+from spinetrial.access.people import people_called, study_sites
 from spinetrial.analysis.data import Kind
 from spinetrial.audit.acting import acting, record_event
 from spinetrial.audit.models import AuditEntry
@@ -66,6 +66,7 @@ PURPOSES = {
     "randomisation": gettext_lazy("Randomisation"),
     "sealing": gettext_lazy("Sealing of a list"),
     "lock": gettext_lazy("Lock"),
+    "unlock": gettext_lazy("Unlock"),
     "access review": gettext_lazy("Access review"),
     "second factor": gettext_lazy("Second factor"),
     "removal of the second factor": gettext_lazy("Removal of the second factor"),
@@ -93,6 +94,11 @@ def act_words(act: str) -> str:
     if head in ACTS:
         return f"{ACTS[head]}: {_PLACES.get(tail, tail)}"
     return act
+
+
+def _kinds(act: str) -> list[str]:
+    """An act of the filter as it may be stored, exactly, so that the index answers."""
+    return [act, *(f"{act}: {place}" for place in _PLACES), *(f"{purpose} {act}" for purpose in PURPOSES)]
 
 
 def visible(user: User, action: str = "audit.view") -> QuerySet[AuditEntry]:
@@ -165,10 +171,12 @@ class FilterForm(forms.Form):
         if wanted.get("item"):
             rows = rows.filter(changes__has_any_keys=self.columns())
         if wanted.get("person"):
-            rows = rows.filter(actor__icontains=wanted["person"].replace("\0", "").strip())
+            words = wanted["person"].replace("\0", "").strip()
+            ids = list(people_called(words).values_list("pk", flat=True))
+            # A program that acts has no account, only its name.
+            rows = rows.filter(Q(actor_id__in=ids) | Q(actor_id__isnull=True, actor__icontains=words))
         if wanted.get("act"):
-            act = wanted["act"]
-            rows = rows.filter(Q(act=act) | Q(act__startswith=f"{act}: ") | Q(act__endswith=f" {act}"))
+            rows = rows.filter(act__in=_kinds(wanted["act"]))
         zone = site.zone if site else UTC
         if wanted.get("since"):
             rows = rows.filter(at__gte=_midnight(wanted["since"], zone))

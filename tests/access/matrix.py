@@ -133,7 +133,7 @@ POST crf_edit              422 422 403 403  403 403 403 403  404 404 404 404  40
 GET  draft                 405 405 405 405  405 405 403 403  405 405 405 405  403   log
 POST draft                 200 200 403 403  403 403 403 403  404 404 404 404  403   log
 GET  draft_discard         405 405 405 405  405 405 403 403  405 405 405 405  403   log
-POST draft_discard         302 302 302 302  302 302 403 403  404 404 404 404  403   log
+POST draft_discard         302 302 403 403  403 403 403 403  404 404 404 404  403   log
 GET  crf_edit:imaging      200 200 200 403  403 403 403 403  404 404 404 404  403   log
 POST crf_edit:imaging      422 422 422 403  403 403 403 403  404 404 404 404  403   log
 ANY  crf:arm               302 302 302 302  302 302 403 403  404 404 404 404  403   log
@@ -309,7 +309,7 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "crf_answers": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf_answers:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
     "verify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
-    "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "?": "item=height_cm"},
+    "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "item": w.query.item},
     "flow": lambda w: {"key": "randomised"},
     "calendar": lambda w: {"token": "forged"},
     "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},

@@ -6,9 +6,10 @@ from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from spinetrial.access.models import TrialState, User
+from spinetrial.access.models import User
 from spinetrial.audit.acting import acting
 from spinetrial.audit.models import AuditEntry
+from spinetrial.review.trial import do_freeze
 from tests.cast import PASSWORD, SETUP
 
 FAR = "too many failed attempts"
@@ -88,10 +89,7 @@ def test_odd_names_are_answered_like_wrong_ones(cast, client, name):
 
 def test_a_password_guessed_inside_an_open_session_locks_and_ends_it(cast, client):
     client.force_login(cast.statistician)
-    with acting(SETUP, "test"):
-        state = TrialState.for_change()
-        state.state = TrialState.State.FROZEN
-        state.save()
+    do_freeze(cast.data_manager, "test")
     guess = {"reason": "r", "open_points_seen": "on", "password": "wrong"}
     for _ in range(4):
         assert client.post("/trial/lock/", guess).status_code == 422

@@ -13,7 +13,7 @@ from spinetrial.audit.acting import acting, record_event
 from spinetrial.audit.models import AuditEntry
 from spinetrial.worklists.audit_trail import ACTS, PURPOSES, FilterForm, act_words, visible
 from tests.cast import SETUP
-from tests.conftest import ROOT
+from tests.conftest import ROOT, as_owner, owner_url
 from tests.followup.helpers import registered
 
 SOURCES = [
@@ -98,10 +98,11 @@ def test_administrators_do_not_see_lists(cast):
 
 def test_every_filter_is_answered_through_an_index(request, client, simulated_trial):
     """The newest page of each filter, on the trial of 66: never the whole trail read and sorted."""
+    as_owner("ANALYZE", url=owner_url(connection.settings_dict["NAME"]))  # as autovacuum does in time
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM audit_auditentry")
         assert cursor.fetchone()[0] > 5000
-    code = simulated_trial.subjects().first().code
+    code, slow = simulated_trial.subjects().first().code, []
     for reader in ("data-manager", "coordinator-bj"):
         person = simulated_trial.person(reader)
         for wanted in (
@@ -111,12 +112,15 @@ def test_every_filter_is_answered_through_an_index(request, client, simulated_tr
             {"form": "P.DM"},
             {"form": "P.PAIN", "item": "nrs_worst"},  # an item alone has no index of its own
             {"person": "coordinator-bj"},
+            {"person": "custodian"},
             {"act": "update"},
+            {"act": "contact read"},
             {"since": "2026-01-01", "until": "2026-02-01"},
         ):
             form = FilterForm(person, wanted)
             assert form.is_valid(), form.errors
             page = form.narrowed(visible(person)).order_by("-id")[:101]
             plan = page.explain()
-            assert "Seq Scan on audit_auditentry" not in plan, (reader, wanted, plan)
-            assert "using audit_" in plan or "on audit_entry" in plan
+            if "Seq Scan on audit_auditentry" in plan or "audit_" not in plan:
+                slow.append((reader, wanted, plan))
+    assert slow == []

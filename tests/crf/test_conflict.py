@@ -361,11 +361,11 @@ def test_a_save_that_comes_between_look_and_lock_gives_the_choice(client, cast, 
     """The other save happens after the page compared the versions and before the row is locked."""
     real = save.save_record
 
-    def late(form, actor, reason="", *, request_id=""):
+    def late(form, actor, reason="", **more):
         if actor == cast.coordinator_a:
             monkeypatch.setattr(save, "save_record", real)
             change(record, cast.investigator_a, height_cm=161)
-        return real(form, actor, reason, request_id=request_id)
+        return real(form, actor, reason, **more)
 
     monkeypatch.setattr(save, "save_record", late)
     client.force_login(cast.coordinator_a)
