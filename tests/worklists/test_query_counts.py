@@ -20,7 +20,7 @@ COUNTS = {
     ("worklist", "coordinator-bj"): 35,
     ("worklist", "assessor-bj"): 32,
     ("worklist", "statistician"): 8,
-    ("queries", "monitor-bj"): 10,
+    ("queries", "monitor-bj"): 9,
 }
 
 

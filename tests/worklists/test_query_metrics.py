@@ -129,7 +129,9 @@ def test_a_monitor_sees_the_own_sites_and_nobody_else_anything(client, cast, rec
 def test_a_masked_persons_metrics_leave_out_forms_that_reveal_the_arm(client, cast, monkeypatch):
     """No role of today raises queries and is masked; the rule must hold for the one that comes."""
     followed = treated(cast.coordinator_a, cast.site_a)
-    enter(COURSE, followed, cast.coordinator_a, {"prescribed_gy": 60, "prescribed_fractions": 10, "ending": "as_planned"})
+    enter(
+        COURSE, followed, cast.coordinator_a, {"prescribed_gy": 60, "prescribed_fractions": 10, "ending": "as_planned"}
+    )
     assert Query.objects.filter(spec_code="R.RT").exists()
     monkeypatch.setitem(policy.POLICY, "query.raise", policy.POLICY["query.raise"] | {policy.Role.ASSESSOR})
     shown = page(client, cast.assessor_a)
