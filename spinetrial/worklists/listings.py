@@ -101,7 +101,7 @@ class ListingForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         found = cast("dict[str, Any]", super().clean())
         self.condition = Q()
-        if self.spec and found.get("where") and found.get("how"):
+        if self.spec and found.get("where") and found.get("how") and {"low", "high"} <= found.keys():
             try:
                 self.condition = condition(self.spec, found["where"], found["how"], found["low"], found["high"])
             except ValidationError as error:

@@ -52,7 +52,7 @@ def test_reply_and_correct_by_keyboard_and_on_to_the_next_query(cast_here, brows
     tab_to(page, "Start with the oldest")
     page.keyboard.press("Enter")
     page.wait_for_url("**/edit/**")
-    page.wait_for_function("document.activeElement.name === 'height_cm'")  # the anchor focused the field
+    page.locator("[name=height_cm]:focus").wait_for()  # the anchor focused the field
     assert page.locator(f"#query-{first.pk}").get_attribute("open") is not None
     shot(page, "query_at_the_field")
     page.keyboard.press("ControlOrMeta+a")

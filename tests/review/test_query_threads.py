@@ -237,7 +237,7 @@ def test_the_thread_is_at_the_field_with_who_when_age_state_and_assignee(client,
 def test_a_monitor_closes_at_the_field_and_comes_back_to_it(client, cast, record, query):
     client.force_login(cast.monitor_a)
     html = client.get(view_url(record)).content.decode()
-    back = re.search(r'name="next" value="([^"]*)"', html)[1]
+    back = re.search(r'name="next" value="([^"]*#item[^"]*)"', html)[1]
     assert back == f"{view_url(record)}?#item-height_cm"
     for verb, text in (("comment", "Wait."), ("close", "Seen.")):
         assert f'value="{verb}"' in html
