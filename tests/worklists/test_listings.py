@@ -134,8 +134,9 @@ def test_every_item_of_every_form_can_be_asked_for(cast):
     for spec in all_specs():
         for item in spec.items():
             for how, low, high in (("blank", "", ""), ("equals", "1", ""), ("equals", "0001-01-01T00:00", ""),
-                                   ("equals", "yes", ""), ("between", "1", "2"), ("between", "2020-01-01", "9999-12-31"),
-                                   ("equals", "99999999999999999999", ""), ("between", "-1e30", "1e30")):  # fmt: skip
+                                   ("equals", "yes", ""), ("between", "1", "2"),
+                                   ("between", "2020-01-01", "9999-12-31"), ("equals", "9" * 20, ""),
+                                   ("between", "-1e30", "1e30")):  # fmt: skip
                 try:
                     wanted = listings.condition(spec, item.name, how, low, high)
                 except ValidationError:
