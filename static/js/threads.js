@@ -22,4 +22,8 @@
   };
   addEventListener("hashchange", go);
   go();
+  // When the page is whole the browser goes to the anchor itself and takes the focus away: give it back, unless the
+  // person has gone somewhere meanwhile.
+  const again = () => { if (document.activeElement === document.body) go(); };
+  addEventListener("load", () => { again(); requestAnimationFrame(() => requestAnimationFrame(again)); });
 })();
