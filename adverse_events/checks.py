@@ -146,6 +146,6 @@ CHECKS = (
         ("ctcae_code", "onset_date"),
         _("Another event with the same term and start is recorded. Is it the same one?"),
         _entered_twice,
-        reads=("A.AE",),
+        reads=("A.AE:ctcae_code", "A.AE:onset_date"),
     ),
 )

@@ -260,7 +260,7 @@ VISIT_CHECKS = (
         ("visit_date",),
         _("The visit dates are not in the order of the visits. Which date is wrong?"),
         _out_of_order,
-        reads=(VISIT_CODE,),
+        reads=(f"{VISIT_CODE}:visit_date",),
     ),
     EditCheck(
         "nrs_more_than_worst",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import cast
 
@@ -372,7 +373,7 @@ TUMOUR = CrfSpec(
             ("site",),
             _("This primary tumour does not fit the sex of the patient."),
             _site_against_sex,
-            reads=("P.DM",),
+            reads=("P.DM:sex",),
         ),
         EditCheck(
             "tumour_class_against_site",
@@ -385,7 +386,7 @@ TUMOUR = CrfSpec(
             ("diagnosed_on", "pathology_date"),
             _("The diagnosis or the pathology report is before the date of birth of the patient."),
             _tumour_before_birth,
-            reads=("P.DM",),
+            reads=("P.DM:birth_date",),
         ),
         EditCheck(
             "primary_tissue_of_unknown",
@@ -565,9 +566,21 @@ def _kps_against_ecog(values: Values) -> bool:
 LIKELY_VITALS = {"temperature": (34, 41), "pulse": (40, 150), "systolic_mmhg": (80, 220), "diastolic_mmhg": (40, 130)}
 
 
-def _vitals_unlikely(values: Values) -> bool:
-    found = ((getattr(values.record, name), limits) for name, limits in LIKELY_VITALS.items())
-    return any(value is not None and not low <= value <= high for value, (low, high) in found)
+def _vitals_unlikely() -> tuple[EditCheck, ...]:
+    """Must-explain checks, one per vital sign, so that the message is where the number is."""
+
+    def check(name: str, low: int, high: int) -> Callable[[Values], bool]:
+        def fails(values: Values) -> bool:
+            value = getattr(values.record, name)
+            return value is not None and not low <= value <= high
+
+        return fails
+
+    text = _("This is far from what is usual. Is it right, and why?")
+    return tuple(
+        EditCheck(f"{name}_unlikely", (name,), text, check(name, *limits), Level.EXPLAIN)
+        for name, limits in LIKELY_VITALS.items()
+    )
 
 
 #: Body mass index in kg/m2 outside which weight or height is more likely to be a slip.
@@ -644,26 +657,20 @@ STATUS = CrfSpec(
             _("The Karnofsky value does not fit the ECOG status. Are both right?"),
             _kps_against_ecog,
         ),
-        EditCheck(
-            "vitals_unlikely",
-            ("temperature", "pulse", "systolic_mmhg", "diastolic_mmhg"),
-            _("A vital sign is far from what is usual: temperature, pulse or blood pressure."),
-            _vitals_unlikely,
-            Level.EXPLAIN,
-        ),
+        *_vitals_unlikely(),
         EditCheck(
             "weight_against_height",
             ("weight_kg",),
             _("The weight does not fit the height on the form of demographics. Which of the two is right?"),
             _weight_against_height,
-            reads=("P.DM",),
+            reads=("P.DM:height_cm",),
         ),
         EditCheck(
             "pregnancy_against_sex",
             ("pregnancy_test",),
             _("A pregnancy test is recorded for a man."),
             _pregnancy_against_sex,
-            reads=("P.DM",),
+            reads=("P.DM:sex",),
         ),
     ),
 )
@@ -819,14 +826,14 @@ END_OF_STUDY = CrfSpec(
             ("ended_on",),
             _("A follow-up form reports another date of death. Which one is right?"),
             _death_differs,
-            reads=("F.VISIT",),
+            reads=("F.VISIT:death_date",),
         ),
         EditCheck(
             "death_reported_elsewhere",
             ("status",),
             _("A follow-up form reports the death of this participant. Which form is right?"),
             _alive_against_milestone,
-            reads=("F.VISIT",),
+            reads=("F.VISIT:death_date",),
         ),
     ),
     after_save=consequences.after_end_of_study,

@@ -7,13 +7,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import Contact
 from patients.models.eligibility import CriterionAnswer
-from spinetrial.access.models import StudySite, User
-from spinetrial.access.reauthenticate import confirm_person, second_factor_enrolled
+from spinetrial.access.models import StudySite
+from spinetrial.access.reauthenticate import ConfirmForm
 
 
 class ContactFields(forms.Form):
@@ -70,45 +69,19 @@ class ContactForm(ContactFields):
                 self.fields[name].initial = getattr(contact, name)
 
 
-class ConfirmedForm(forms.Form):
-    """Why, and once more the password and, with an authenticator, its code: for what cannot be taken back."""
+class ReasonedForm(ConfirmForm):
+    """Why, and once more who: for what cannot be taken back."""
 
+    field_order = ("reason",)
     reason = forms.CharField(
         label=_("Reason"),
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("Kept for ever on the audit trail: write no name and no contact here."),
     )
-    password = forms.CharField(
-        label=_("Your password"),
-        max_length=200,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
-
-    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if second_factor_enrolled(user):
-            self.fields["code"] = forms.CharField(
-                label=_("Code of your authenticator app"),
-                max_length=20,
-                widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
-            )
-
-    def confirmed(self, request: HttpRequest, purpose: str, subject_id: int) -> bool:
-        """Whether all is filled in and the person of `request` proved who they are; otherwise the form says why not."""
-        if not self.is_valid():
-            return False
-        given = self.cleaned_data
-        errors = confirm_person(
-            request, given["password"], given.get("code", ""), purpose=purpose, subject_id=subject_id
-        )
-        for name, message in errors.items():
-            self.add_error(name if name in self.fields else None, message)
-        return not errors
 
 
-class PurgeForm(ConfirmedForm):
+class PurgeForm(ReasonedForm):
     """Deleting contact details for good."""
 
     without_grounds = forms.BooleanField(

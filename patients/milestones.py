@@ -11,20 +11,20 @@ from spinetrial.audit.acting import acting
 from spinetrial.crf.spec import Values
 from spinetrial.protocol.schedule import MilestoneDates
 
-#: Codes of the CRFs that set each milestone: what a check that looks at it names in `reads`.
+#: What sets each milestone, as a check that looks at it names it in `reads`: CRF and item.
 SET_BY: dict[str, tuple[str, ...]] = {
-    "consent_date": ("P.CONSENT",),
-    "rt_start": ("R.RT",),
-    "rt_end": ("R.RT",),
-    "never_irradiated": ("R.RT",),
+    "consent_date": ("P.CONSENT:signed_at",),
+    "rt_start": ("R.RT:fractions",),
+    "rt_end": ("R.RT:fractions", "R.RT:prescribed_fractions", "R.RT:ending"),
+    "never_irradiated": ("R.RT:ending",),
     "followup_ended_on": ("P.WITHDRAW", "P.EOS"),
-    "death_date": ("F.VISIT", "P.EOS"),
+    "death_date": ("F.VISIT:death_date", "P.EOS"),
 }
 
 
 def setters(*milestones: str) -> tuple[str, ...]:
-    """Codes of the CRFs that set these milestones, for `EditCheck.reads`. Raises KeyError for another name."""
-    return tuple(dict.fromkeys(code for name in milestones for code in SET_BY[name]))
+    """What sets these milestones, for `EditCheck.reads`. Raises KeyError for another name."""
+    return tuple(dict.fromkeys(read for name in milestones for read in SET_BY[name]))
 
 
 def milestones_of(subject: Subject) -> Milestones:

@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters
 
 from patients.crfs import CONSENT, SCREENING
@@ -35,11 +36,12 @@ from patients.subjects import (
 )
 from spinetrial.access.gate import SignedInRequest, get_record, may, requires, sites_for
 from spinetrial.access.models import StudySite, TrialState
-from spinetrial.crf import save
+from spinetrial.crf import drafts, save
 from spinetrial.crf.display import field_text
 from spinetrial.crf.forms import CrfForm, crf_form, form_data
+from spinetrial.crf.models import Draft
 from spinetrial.crf.registry import get_spec
-from spinetrial.crf.views import ONCE_KEY, answers_url, form_context, in_site_zone
+from spinetrial.crf.views import ONCE_KEY, add_draft, answers_url, form_context, in_site_zone, opened_by_another
 from spinetrial.protocol import CURRENT
 from spinetrial.protocol.eligibility import BLOCKER_TEXTS, BlockerKind, Finding, Verdict
 from spinetrial.protocol.model import CriterionKind, CriterionType
@@ -47,7 +49,9 @@ from spinetrial.review import trial
 
 _CONTACT = ("name", "telephone", "email", "hospital_number")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
-_NAMES_PERSON = "The reason holds a name or contact, and reasons stay for ever: say it without. Nothing was done."
+_NAMES_PERSON = gettext_noop(
+    "The reason holds a name or contact, and reasons stay for ever: say it without. Nothing was done."
+)
 _CLOSED = "The trial is frozen or locked: nothing can be entered. Nothing was saved."
 
 
@@ -77,7 +81,8 @@ def contact(request: SignedInRequest, code: str) -> HttpResponse:
     subject = get_record(request.user, Subject, "contacts.view", code=code)
     gone = purge_of(subject)
     if gone is not None:
-        return render(request, "patients/contacts_purged.html", {"subject": subject, "entry": gone})
+        context = {"subject": subject, "entry": gone, "actions": [_export_action(code)]}
+        return render(request, "patients/contacts_purged.html", context)
     row = read_contact(request.user, subject, "contact page")
     form = ContactForm(request.POST or None, contact=row)
     if form.is_valid():
@@ -92,12 +97,16 @@ def contact(request: SignedInRequest, code: str) -> HttpResponse:
         else:
             messages.success(request, _("Saved."))
             return redirect("subject", code)
-    actions = []
+    actions = [_export_action(code)]
     if row is not None and may(request.user, "contacts.purge", subject.site_id):
-        actions = [{"label": _("Delete for good"), "url": reverse("contact_purge", args=[code]), "icon": "trash"}]
+        actions.append({"label": _("Delete for good"), "url": reverse("contact_purge", args=[code]), "icon": "trash"})
     title = _("Contact of %(code)s") % {"code": code}
     note = _("Encrypted, seen at this study site only. That you opened it is recorded.")
     return _page(request, title, form, reverse("subject", args=[code]), _("Save"), note, actions)
+
+
+def _export_action(code: str) -> dict[str, str]:
+    return {"label": _("All data of the person"), "url": reverse("personal_data", args=[code]), "icon": "download"}
 
 
 @requires("contacts.purge")
@@ -164,10 +173,27 @@ def eligibility(request: SignedInRequest, subject: Subject) -> HttpResponse:
     may_answer = may(request.user, SCREENING.enter, subject.site_id)
     if request.method != "POST":
         readonly = not may_answer or TrialState.current().state != TrialState.State.OPEN
+        draft = None if readonly else drafts.find(request.user, subject, SCREENING, ONCE_KEY)
+        if draft is not None:
+            return _restored(request, subject, found, draft)
         return _eligibility_page(request, subject, found, _answers_form(found), None, readonly=readonly)
     if not may_answer:
         raise PermissionDenied
     return _take(request, subject, found) if "take" in request.POST else _answer(request, subject, found)
+
+
+def _restored(request: SignedInRequest, subject: Subject, found: Assessment, draft: Draft) -> HttpResponse:
+    """The page with the person's draft, but for answers to criteria whose data changed since they were typed."""
+    posted = drafts.restored_data(draft, SCREENING, subject, found.fresh_record(), "")
+    for finding in found.findings:
+        code = finding.code
+        if posted.get(f"seen_{code}") != seen_of(code, found.facts):
+            posted[f"answer_{code}"] = posted[f"reason_{code}"] = ""
+    answers = _answers_form(found, posted)
+    form = drafts.unjudged(_screening_form(subject, found, answers, posted, confirmed=False))
+    drafts.unjudged_part(answers)
+    reason = posted.get("form_reason", "")
+    return _eligibility_page(request, subject, found, answers, form, draft=draft, reason=reason)
 
 
 def _take(request: SignedInRequest, subject: Subject, found: Assessment) -> HttpResponse:
@@ -188,6 +214,8 @@ def _answer(request: SignedInRequest, subject: Subject, found: Assessment) -> Ht
     posted, confirm = request.POST, "confirm" in request.POST
     answers = _answers_form(found, posted)
     form = _screening_form(subject, found, answers, posted, confirmed=confirm)
+    if stranger := opened_by_another(request):
+        form.add_error(None, stranger)
     valid = all([answers.is_valid(), form.is_valid()])
     stored = str(found.record.row_version if found.record else 0)
     if posted.get("seen_version", "") != stored:
@@ -206,6 +234,7 @@ def _answer(request: SignedInRequest, subject: Subject, found: Assessment) -> Ht
             form = _screening_form(subject, found, answers, posted, confirmed=False)
             form.is_valid()  # the same answers without the confirmation
             _save(request, form, typed or "answers completed")
+        drafts.discard(request.user, subject, SCREENING, ONCE_KEY)
     except (save.Conflict, trial.EntryClosed) as refusal:
         return _refused(request, subject, found, answers, form, refusal)
     if refused:
@@ -302,11 +331,13 @@ def _eligibility_page(
     *,
     readonly: bool = False,
     status: int = 200,
+    draft: Draft | None = None,
+    reason: str = "",
     reason_missing: bool = False,
 ) -> HttpResponse:
     record = found.fresh_record()
     shown = form or crf_form(SCREENING, subject, record=record)
-    context = form_context(request, SCREENING, subject, "form", record, shown, readonly=readonly)
+    context = form_context(request, SCREENING, subject, "form", record, shown, readonly=readonly, replies=False)
     crf = context["crf"]
     judged = [field for field in crf["sections"][0]["fields"] if field["item"].name != "confirmed"]
     crf["sections"] = [
@@ -334,11 +365,13 @@ def _eligibility_page(
     crf["has_next"] = False
     crf["change"], crf["reason_optional"] = record is not None, True
     crf["seen"] = [(f"seen_{code}", seen_of(code, found.facts)) for code in answers.codes]
-    crf["reason_value"] = request.POST.get("form_reason", "")
+    crf["reason_value"] = request.POST.get("form_reason", reason)
     crf["reason_error"] = _("Say why the saved answers change.") if reason_missing else ""
     crf["messages"] = [*crf["messages"], *_state(subject, found), *_blockers(found)]
     crf["failure_url"] = reverse("crf", args=[subject.code, "P.FAIL", "form"])
     crf["answer_errors"] = [(field.auto_id, field.label, error) for field in answers for error in field.errors]
+    if not readonly:
+        add_draft(context, request, SCREENING, subject, ONCE_KEY, record, draft)
     return render(request, "patients/eligibility.html", context, status=status)
 
 

@@ -306,14 +306,14 @@ CHECKS = (
         ("targets",),
         _("The index site is not among the target vertebrae. Which of the two is right?"),
         _index_not_target,
-        reads=("P.SITES",),
+        reads=("P.SITES:index_level",),
     ),
     EditCheck(
         "target_without_disease",
         ("targets",),
         _("A target vertebra is not among the sites of disease. Which of the two is right?"),
         _target_without_disease,
-        reads=("P.SITES",),
+        reads=("P.SITES:sites",),
     ),
     EditCheck(
         "structure_over_limit",

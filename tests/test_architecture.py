@@ -162,7 +162,17 @@ def test_a_planted_undeclared_view_is_found():
 
 
 # The second step of a log-in has nobody logged in yet; "session/" says that the session is over.
-PUBLIC = {"health/", "login/", "login/code/", "login/passkey/", "login/renew/", "logout/", "language/", "session/"}
+PUBLIC = {
+    "health/",
+    "calendar/<str:token>.ics",
+    "login/",
+    "login/code/",
+    "login/passkey/",
+    "login/renew/",
+    "logout/",
+    "language/",
+    "session/",
+}
 
 
 def test_pages_without_log_in_are_these_and_no_others():

@@ -12,6 +12,8 @@ from spinetrial.protocol.schedule import VISIT_STATE_LABELS, VisitState
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 FORM_STATES = tuple(state.value for state in State)
+#: Files inside a download, opened away from here where no policy holds and no stylesheet is at hand.
+OPENED_ELSEWHERE = {"worklists/personal_data.html"}
 SYMBOLS = set(re.findall(r'<symbol id="([\w-]+)"', (ROOT / "static/img/icons.svg").read_text()))
 
 _INLINE = re.compile(r"""<style\b|<script\b(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+\s*=\s*["']|javascript:""", re.IGNORECASE)
@@ -29,7 +31,7 @@ def names(path: Path) -> str:
 @pytest.mark.parametrize("path", TEMPLATES, ids=names)
 def test_template_compiles_and_keeps_the_content_security_policy(path):
     get_template(names(path))
-    assert against_csp(path.read_text()) == []
+    assert against_csp(path.read_text()) == [] or names(path) in OPENED_ELSEWHERE
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def do_reset_password(actor: AnyActor, user: User, reason: str) -> str:
     return password
 
 
-def do_unlock(actor: User, user: User, reason: str) -> None:
+def do_unlock(actor: AnyActor, user: User, reason: str) -> None:
     """Let an account that was locked after failed attempts try again. Raises PermissionDenied."""
     check_may(actor, "admin.accounts", None)
     with acting(actor, reason):

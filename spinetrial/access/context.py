@@ -29,6 +29,7 @@ PLACES = (
     Place("query.view", "queries", _("Queries"), "queries"),
     Place("sdv.view", "sdv", _("Verification"), "eye"),
     Place("sign", "signing", _("Signatures"), "sign"),
+    Place("dashboard.view", "dashboard", _("Dashboard"), "dashboard"),
     Place("safety.view", "safety", _("Safety"), "safety"),
     Place("casebook", "site_file", _("Site file"), "site"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),

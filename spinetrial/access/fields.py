@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
 
@@ -23,6 +23,18 @@ def encrypt(text: str) -> str:
 def decrypt(token: str) -> str:
     """Decrypt with whichever configured key fits. Raises cryptography.fernet.InvalidToken when none does."""
     return _cipher(tuple(settings.FIELD_KEYS)).decrypt(token.encode()).decode()
+
+
+def rekeyed(token: str) -> str:
+    """`token` itself if the first field key opens it, else its text encrypted anew with the first key.
+
+    Raises cryptography.fernet.InvalidToken when no configured key opens it.
+    """
+    try:
+        _cipher(tuple(settings.FIELD_KEYS[:1])).decrypt(token.encode())
+    except InvalidToken:
+        return encrypt(decrypt(token))
+    return token
 
 
 class EncryptedTextField(models.TextField):

@@ -26,7 +26,6 @@ class Limit(NamedTuple):
 
 LIMITS = {
     "log-in": Limit(30, 15 * 60),  # failures from one address; a hospital may be one address
-    "code": Limit(30, 15 * 60),  # pages that take a second factor, per address
     "search": Limit(120, 60),
     "pdf": Limit(60, 60 * 60),
     "export": Limit(60, 60 * 60),
@@ -82,6 +81,7 @@ def limited(name: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[.
                 return too_many(request, name)
             return view(request, *args, **kwargs)
 
+        counted.limit = name  # type: ignore[attr-defined]
         return counted
 
     return decorate

@@ -62,6 +62,11 @@ def client_address(request: HttpRequest) -> str | None:
     return sender
 
 
+def of_address(request: HttpRequest) -> str:
+    """Under what the failures of one address are counted, over all names: see `limits.py`."""
+    return f"address {client_address(request)}"
+
+
 def _address(text: str) -> str | None:
     try:
         return str(ip_address(text.strip()))

@@ -38,10 +38,6 @@ PENDING_SECONDS = 5 * 60
 OFFERED = "offered second factor"
 
 
-def _address(request: HttpRequest) -> str:
-    return f"address {lockout.client_address(request)}"
-
-
 def finish_login(request: HttpRequest, user: User, goal: str, factor: str = "") -> HttpResponse:
     """Start the session of a person whose password and, where enrolled, second factor were right."""
     request.second_factor = factor  # type: ignore[attr-defined]
@@ -59,16 +55,12 @@ class _Login(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.method == "POST" and limits.over("log-in", _address(request)):
+        if request.method == "POST" and limits.over("log-in", lockout.of_address(request)):
             return limits.too_many(request, "log-in")
         return super().dispatch(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(ended=self.request.session.pop("ended", ""), **kwargs)
-
-    def form_invalid(self, form: Any) -> HttpResponse:
-        limits.count("log-in", _address(self.request))
-        return super().form_invalid(form)
 
     def form_valid(self, form: Any) -> HttpResponse:
         user: User = form.get_user()
@@ -117,7 +109,7 @@ def _second_step(request: HttpRequest) -> tuple[User, str] | HttpResponse:
     if lockout.locked_out(request, found[0]):
         request.session.pop(PENDING, None)
         return lockout.locked_page(request, HttpResponse(), None)
-    if request.method == "POST" and not limits.count("code", _address(request)):
+    if request.method == "POST" and limits.over("log-in", lockout.of_address(request)):
         return limits.too_many(request, "code")
     return found
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.db.models import Q, QuerySet
 
 from spinetrial.access.models import Membership, StudySite, User
-from spinetrial.access.policy import Role, allowed_roles
+from spinetrial.access.policy import NEEDS_TRAINING, Role, allowed_roles
 from spinetrial.audit import clock
 
 
@@ -32,15 +32,26 @@ def people_who_may(action: str, site: StudySite) -> list[User]:
     utc_today = clock.now().date()
     found = {
         membership.user_id: membership.user
-        for membership in held.select_related("user").order_by("user__username", "id")
+        for membership in held.select_related("user", "site").order_by("user__username", "id")
         if membership.in_force(site.today() if membership.site_id else utc_today)
+        and (membership.site_id is None or action not in NEEDS_TRAINING or membership.may_enter)
     }
     return list(found.values())
+
+
+def find_account(pk: object) -> User | None:
+    """The active account with this number, for an address that proves by its signature whose it is."""
+    return User.objects.filter(pk=pk, is_active=True).first() if isinstance(pk, int) else None
 
 
 def study_sites() -> QuerySet[StudySite]:
     """Every study site by code. That a hospital takes part is no secret; its rows are."""
     return StudySite.objects.order_by("code")
+
+
+def people_called(words: str) -> QuerySet[User]:
+    """Accounts with `words` in the user name or the full name, active or not."""
+    return User.objects.filter(Q(username__icontains=words) | Q(full_name__icontains=words))
 
 
 def memberships() -> QuerySet[Membership]:

@@ -69,10 +69,15 @@ def check_credentials(request: HttpRequest, user: User, password: str, code: str
     found = authenticate(request, username=user.username, password=password)
     if found is None or found != user:
         return {"password": _("This is not your password. Nothing was done.")}
-    if second_factor_enrolled(user) and not second_factor.use_code(user, code):
-        lockout.count_failure(request, user)
-        text = _("This code is not right, or it was used before. Wait for the next one. Nothing was done.")
-        return {"code": text}
+    if second_factor_enrolled(user):
+        if not code.strip():  # no guess: not counted
+            return {"code": _("The code of your authenticator app is needed too. Nothing was done.")}
+        factor = second_factor.use_code(user, code)
+        if not factor:
+            lockout.count_failure(request, user)
+            text = _("This code is not right, or it was used before. Wait for the next one. Nothing was done.")
+            return {"code": text}
+        request.second_factor = factor  # type: ignore[attr-defined]  # for the entry of a log-in
     user.backend = found.backend
     return {}
 

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from spinetrial.access import limits, lockout
 from spinetrial.access.gate import public
 from spinetrial.access.models import User
 from spinetrial.access.reauthenticate import check_credentials
@@ -30,6 +31,8 @@ def renew(request: HttpRequest) -> HttpResponse:
         if here and here != username:
             text = _("%(person)s is logged in in this browser now. Log that person out in another window first.")
             return JsonResponse({"errors": {"password": text % {"person": here}}}, status=409)
+        if not here and limits.over("log-in", lockout.of_address(request)):
+            return limits.too_many(request, "log-in")
         if not here:
             user = User.objects.filter(username=username).first() or User(username=username)
             errors = check_credentials(request, user, request.POST.get("password", ""), request.POST.get("code", ""))

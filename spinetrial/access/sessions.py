@@ -9,11 +9,11 @@ from django.contrib.auth import logout
 from django.http import HttpRequest
 from django.urls import reverse
 
+from spinetrial.access import limits, lockout
 from spinetrial.access.models import User
 from spinetrial.audit import clock
-from spinetrial.audit.acting import SystemActor, acting, record_event
+from spinetrial.audit.acting import acting, record_event
 
-LOGIN = SystemActor("log-in")
 #: The last request is written down once in so many seconds, to spare most requests a write.
 _COARSE = 30
 
@@ -67,10 +67,12 @@ def record_logout(sender: Any, request: HttpRequest | None, user: User | None, *
             record_event(f"logged off: {reason}" if reason else "logout", user_id=user.pk)
 
 
-def record_failure(sender: Any, credentials: dict[str, Any], **kwargs: Any) -> None:
+def record_failure(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
+    if request is not None:
+        limits.count("log-in", lockout.of_address(request))
     # What was typed is not kept: people type passwords into the name field.
     name = str(credentials.get("username", ""))[:60].replace("\0", "")
     user = User.objects.filter(username=name).first()
     step = credentials.get("step", "")
-    with acting(LOGIN):
+    with acting(lockout.LOGIN):
         record_event("login failed", user_id=user.pk if user else None, detail={"step": step} if step else None)

@@ -36,3 +36,10 @@ class LockForm(ConfirmForm):
             self.fields["open_points_seen"].required = True
         else:
             del self.fields["open_points_seen"]
+
+
+class UnlockForm(ConfirmForm):
+    """Lifting the lock: reason and the proof of who lifts it."""
+
+    field_order = ("reason",)
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 2}))

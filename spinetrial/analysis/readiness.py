@@ -90,8 +90,8 @@ def all_overviews(actor: AnyActor) -> list[Overview]:
     return overviews(actor, list(list_records(actor, Subject, "subject.view").select_related("site").order_by("code")))
 
 
-def _visible(actor: AnyActor, spec: CrfSpec) -> bool:
-    return not (spec.reveals_arm and masked(actor))
+def _visible(actor: AnyActor, spec: CrfSpec, subject: Subject) -> bool:
+    return not (spec.reveals_arm and masked(actor, subject.site_id))
 
 
 def _address(spec: CrfSpec, subject: str, record_id: int | None, event: str) -> str:
@@ -118,7 +118,7 @@ def _queries(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]
         "pk", "subject_id", "spec_code", "event", "item", "state"
     ):
         spec, subject = get_spec(code), subjects[subject_id]
-        if _visible(actor, spec):
+        if _visible(actor, spec, subject):
             url = reverse("query", args=[pk]) if may(actor, "query.view") else reverse("subject", args=[subject.code])
             kind = BlockerKind.QUERY if state == Query.State.OPEN else BlockerKind.ANSWERED
             yield Blocker(kind, subject.site.code, subject.code, f"{_name(spec, event)}: {spec.label(item)}", url)
@@ -144,7 +144,7 @@ def _unsigned(rows: Sequence[Overview]) -> Iterator[Blocker]:
 
 def _unverified(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
     for form in sdv_of(actor, subjects):
-        if form.waiting:
+        if form.waiting or form.again:
             subject = subjects[form.subject_id]
             url = _address(form.spec, subject.code, form.record_id, form.event)
             what = f"{_name(form.spec, form.event)}: {_waiting(form)}"
@@ -152,9 +152,9 @@ def _unverified(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Block
 
 
 def _waiting(form: SdvForm) -> str:
-    count, again = len(form.waiting), len(set(form.again) & set(form.waiting))
+    count = len({*form.waiting, *form.again})
     text = ngettext("%(n)d item", "%(n)d items", count) % {"n": count}
-    return text + (", " + _("%(n)d of them to verify again") % {"n": again} if again else "")
+    return text + (", " + _("%(n)d of them to verify again") % {"n": len(form.again)} if form.again else "")
 
 
 def _adverse_events(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
@@ -183,7 +183,7 @@ def _adverse_events(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[B
 
 def _missing(rows: Sequence[Overview], actor: AnyActor) -> Iterator[Blocker]:
     """Due visits without a form, forms that lack beside others, and participants still in screening."""
-    once = [spec for spec in all_specs() if spec.event in _EVENTS and _visible(actor, spec)]
+    once = [spec for spec in all_specs() if spec.event in _EVENTS]
     for row in rows:
         site, code = row.subject.site.code, row.subject.code
         for visit in row.visits:
@@ -193,7 +193,7 @@ def _missing(rows: Sequence[Overview], actor: AnyActor) -> Iterator[Blocker]:
                 yield Blocker(BlockerKind.VISIT, site, code, title, url)
             elif visit.actual is not None:
                 for spec in visit_specs():
-                    if _visible(actor, spec) and (spec.code, visit.event) not in row.at_visits:
+                    if _visible(actor, spec, row.subject) and (spec.code, visit.event) not in row.at_visits:
                         url = _address(spec, code, None, visit.event)
                         yield Blocker(BlockerKind.FORM, site, code, _name(spec, visit.event), url)
         stones = row.milestones
@@ -203,7 +203,7 @@ def _missing(rows: Sequence[Overview], actor: AnyActor) -> Iterator[Blocker]:
                 yield Blocker(BlockerKind.SCREENING, site, code, what, reverse("subject", args=[code]))
             continue
         for spec in once:
-            if _expected(spec, stones) and not row.entered[spec.code]:
+            if _expected(spec, stones) and not row.entered[spec.code] and _visible(actor, spec, row.subject):
                 yield Blocker(BlockerKind.FORM, site, code, _(str(spec.title)), _address(spec, code, None, ""))
 
 
@@ -224,7 +224,7 @@ def _drafts(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
     rows: Any = list_records(actor, Draft, "crf.view").filter(subject__in=subjects).select_related("user")
     for draft in rows.order_by("saved_at", "pk"):
         spec, subject = get_spec(draft.spec_code), subjects[draft.subject_id]
-        if _visible(actor, spec):
+        if _visible(actor, spec, subject):
             what = _("%(form)s, typed by %(who)s on %(day)s") % {
                 "form": _name(spec, draft.key),
                 "who": draft.user,

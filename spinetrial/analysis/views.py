@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from spinetrial.access.gate import SignedInRequest, get_record, masked, may, requires
 from spinetrial.access.models import TrialState, User
-from spinetrial.analysis.forms import LockForm, ReasonForm
+from spinetrial.analysis.forms import LockForm, ReasonForm, UnlockForm
 from spinetrial.analysis.lock import do_lock_trial, do_unlock_trial, versions
 from spinetrial.analysis.models import DamagedVersion, DataVersion
 from spinetrial.analysis.readiness import BLOCKER_LABELS, Blocker, all_overviews, readiness
@@ -58,6 +58,7 @@ def _page(request: SignedInRequest, forms: dict[str, Any] | None = None, status:
         "same_person": (may_lock and state.state == TrialState.State.FROZEN and changed_it)
         or (may_freeze and state.state == TrialState.State.LOCKED and changed_it),
         "reason_form": ReasonForm(),
+        "unlock_form": UnlockForm(user=request.user),
         "lock_form": LockForm(user=request.user, open_points=len(blockers)),
         "latest": versions(request.user).first(),
         **(forms or {}),
@@ -121,14 +122,20 @@ def trial_unfreeze(request: SignedInRequest) -> HttpResponse:
 
 @requires("trial.freeze")
 @require_POST
+@sensitive_post_parameters("password", "code")
 def trial_unlock(request: SignedInRequest) -> HttpResponse:
-    """Locked -> frozen; the data version that the lock made stays."""
-    return _step(
-        request,
-        do_unlock_trial,
-        TrialState.State.LOCKED,
-        _("The lock is lifted and the signers are told. The data version stays; another lock makes a new one."),
-    )
+    """Locked -> frozen, after the person proved again who they are; the data version that the lock made stays."""
+    form = UnlockForm(request.POST, user=request.user)
+    if TrialState.current().state != TrialState.State.LOCKED or not form.confirmed(request, "unlock"):
+        return _incomplete(request, TrialState.State.LOCKED, {"unlock_form": form})
+    try:
+        do_unlock_trial(request.user, form.cleaned_data["reason"])
+    except (trial_state.WrongState, trial_state.SamePerson) as error:
+        messages.error(request, _refusal(error))
+    else:
+        text = _("The lock is lifted and the signers are told. The data version stays; another lock makes a new one.")
+        messages.success(request, text)
+    return redirect("trial")
 
 
 @requires("trial.lock")

@@ -46,6 +46,8 @@ class AuditEntry(models.Model):
             models.Index(fields=["subject_id", "id"], name="audit_entry_subject"),
             models.Index(fields=["table_name", "row_id"], name="audit_entry_row"),
             models.Index(fields=["at"], name="audit_entry_at"),
+            models.Index(fields=["actor_id", "id"], name="audit_entry_actor"),
+            models.Index(fields=["act", "id"], name="audit_entry_act"),
         )
 
     def __str__(self) -> str:

@@ -20,8 +20,8 @@ def check_all_specs(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage
     from spinetrial.crf.registry import all_specs
     from spinetrial.crf.spec import check_spec
 
-    codes = {spec.code for spec in all_specs()}
-    return [message for spec in all_specs() for message in check_spec(spec, codes)]
+    specs = all_specs()
+    return [message for spec in specs for message in check_spec(spec, specs)]
 
 
 def install_record_rules(*, using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:

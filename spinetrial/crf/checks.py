@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -44,8 +44,8 @@ class _StoredRows(Mapping[str, "list[RowRecord]"]):
 def sync_saved(form: CrfForm, actor: Any, *, is_new: bool) -> None:
     """Bring queries and explanations into line with a record just written. Inside the saving transaction.
 
-    The queries of the record itself, then those of the subject's other records whose checks read this CRF: one read
-    of the records of each such CRF and one of their live queries, however many records there are.
+    The queries of the record itself, then those of the subject's other records whose checks read what changed: one
+    read of the records of each such CRF and one of their live queries, however many records there are.
     """
     spec, record = form.spec, form.instance
     if any(check.level is Level.EXPLAIN for check in spec.checks) and (form.explained or not is_new):
@@ -59,13 +59,13 @@ def sync_saved(form: CrfForm, actor: Any, *, is_new: bool) -> None:
     failed = _failed(own, values)
     if failed or not is_new:
         _sync(spec, record, own, failed)
-    _run_again(spec, record, values.shared)
+    _run_again(spec, record, form.changed_items(is_new=is_new), values.shared)
 
 
-def _run_again(saved: CrfSpec, record: SubjectRecord, shared: dict[str, Any]) -> None:
-    """Run the checks that read the CRF just saved on the subject's other records."""
+def _run_again(saved: CrfSpec, record: SubjectRecord, changed: Collection[str], shared: dict[str, Any]) -> None:
+    """Run the checks that read what was just saved on the subject's other records."""
     subject: Any = record.subject
-    readers = [(spec, _readers(spec, saved.code)) for spec in all_specs()]
+    readers = [(spec, _readers(spec, saved.code, changed)) for spec in all_specs()]
     readers = [(spec, checks) for spec, checks in readers if checks]
     if not readers:
         return
@@ -88,8 +88,8 @@ def _run_again(saved: CrfSpec, record: SubjectRecord, shared: dict[str, Any]) ->
                 _sync(spec, other, checks, failed)
 
 
-def _readers(spec: CrfSpec, code: str) -> list[EditCheck]:
-    return [check for check in spec.checks if check.level is Level.QUERY and code in check.reads]
+def _readers(spec: CrfSpec, code: str, changed: Collection[str]) -> list[EditCheck]:
+    return [check for check in spec.checks if check.level is Level.QUERY and check.reads_any(code, changed)]
 
 
 def _failed(checks: Iterable[EditCheck], values: Values) -> list[tuple[str, str, str, str]]:

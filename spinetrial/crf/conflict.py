@@ -23,12 +23,12 @@ from spinetrial.audit.models import AuditEntry
 from spinetrial.crf.display import display_value, field_of
 from spinetrial.crf.drafts import PICK, is_answer, posted_by, posted_values
 from spinetrial.crf.forms import CrfForm, RowFormSet, crf_form
-from spinetrial.crf.models import MissingReason, SubjectRecord
+from spinetrial.crf.missing import field_name, missing_text, reason_of
+from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.spec import CrfSpec, Item, RowGroup
 from spinetrial.protocol import CURRENT, events
 
 MINE, STORED = "mine", "stored"
-_REASONS = dict(MissingReason.choices)
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Clash:
     _stored: CrfForm
     _chosen: dict[str, str]
 
+    def nothing_new(self) -> bool:
+        """Whether what was typed is stored already, explanations included."""
+        return not self.differences and not (self._form.is_valid() and self._form.explanations_changed())
+
     def settled(self) -> bool:
         """Whether every difference was decided on a page that showed what is stored now."""
         return (
@@ -82,7 +86,7 @@ class Clash:
 
     def hidden(self) -> list[tuple[str, str]]:
         """What the page of the choice carries along: everything that was typed."""
-        kept = ("save", "next")  # where the person wanted to go
+        kept = ("save", "next", "next_query")  # where the person wanted to go
         return [
             (name, value)
             for name, values in self.mine.lists()
@@ -97,7 +101,7 @@ class Clash:
         stored = posted_by(self._stored)
         for item in spec.items():
             if self._chosen.get(item.name) == STORED:
-                for name in names_of(self._form, item):
+                for name in names_of(item):
                     data.pop(name, None)
                     if name in stored:
                         data.setlist(name, stored[name])
@@ -166,15 +170,15 @@ def _copy(record: SubjectRecord) -> SubjectRecord:
 # --- answers ---
 
 
-def names_of(form: CrfForm, item: Item) -> list[str]:
+def names_of(item: Item) -> list[str]:
     """Names of the fields of one question: the answer, and the reason why there is none."""
-    return [name for name in (item.name, f"{item.name}__missing") if name in form.fields]
+    return [item.name, field_name(item.name)] if item.missing else [item.name]
 
 
 def _answers(spec: CrfSpec, form: CrfForm, record: SubjectRecord, past: _Past) -> Iterable[Difference]:
     form.errors  # noqa: B018  # cleans the form; the checks of the whole are for the save
     for item in spec.items():
-        names = names_of(form, item)
+        names = names_of(item)
         mine, stored = _answer(form, item), _stored_answer(record, item)
         if mine == stored or not set(names) & set(form.changed_data):
             continue
@@ -201,8 +205,7 @@ def _proposed(mine: Any, stored: Any, before: Any, *, known: bool) -> str:
 def _answer(form: CrfForm, item: Item) -> tuple[Any, str]:
     """Value and reason of a question as they were typed; what is no possible value stays a text."""
     value = form[item.name].data if item.name in form.errors else form.cleaned_data.get(item.name)
-    reason = [form.cleaned_data.get(name) or "" for name in names_of(form, item)[1:]]
-    return value, str(reason[0]) if reason else ""
+    return value, reason_of(item, form.cleaned_data)
 
 
 def _stored_answer(record: models.Model, item: Item) -> tuple[Any, str]:
@@ -216,11 +219,10 @@ def _answer_text(form: CrfForm, item: Item) -> str:
 
 
 def _text(record: models.Model, item: Item) -> str:
+    if reason := missing_text(record, item.name):
+        return reason
     words = display_value(record, item.name)
-    if words and item.unit:
-        words += f" {item.unit}"
-    reason = getattr(record, "missing", {}).get(item.name)
-    return words or (str(_REASONS.get(reason, reason)) if reason else "")
+    return f"{words} {item.unit}" if words and item.unit else words
 
 
 def _column(model: Any, name: str) -> str:

@@ -79,14 +79,14 @@ class Grid:
 
 
 def answers_in_words(spec: CrfSpec, record: SubjectRecord) -> list[tuple[str, list[Answer]]]:
-    """The shown questions of a saved record by section, without building a form."""
+    """The shown questions of a saved record by section, without building a form; a value is never left out."""
     shown = {item.name for item in spec.shown(record)}
     found = []
     for section in spec.sections:
         answers = []
         for item in section.items:
-            if item.name in shown:
-                text = display_value(record, item.name)
+            text = display_value(record, item.name)
+            if text or item.name in shown:
                 if text and item.unit and item.name not in record.missing:
                     text = f"{text} {item.unit}"
                 answers.append(Answer(item.name, spec.label(item.name), text))

@@ -27,11 +27,11 @@ def draft(request: SignedInRequest, subject: Any, spec_code: str, key: str) -> H
     """Keep what is typed so far. Answers the words for the save bar, or `error`; `stop` ends the saving of drafts."""
     spec = get_spec(spec_code)
     drafts.check_access(request.user, subject, spec)
-    find_record(request, spec, subject, key)
+    record = find_record(request, spec, subject, key)
     if stranger := opened_by_another(request):
         return JsonResponse({"error": stranger, "stop": True}, status=409)
     try:
-        kept = drafts.keep(request.user, subject, spec, key, request.POST)
+        kept = drafts.keep(request.user, subject, spec, key, request.POST, record)
     except trial.EntryClosed as refusal:
         return JsonResponse({"error": describe_refusal(refusal)}, status=409)
     except drafts.TooLarge:
@@ -46,6 +46,7 @@ def draft(request: SignedInRequest, subject: Any, spec_code: str, key: str) -> H
 def draft_discard(request: SignedInRequest, subject: Any, spec_code: str, key: str) -> HttpResponse:
     """Forget the person's draft and show the form as it is stored."""
     spec = get_spec(spec_code)
+    drafts.check_access(request.user, subject, spec)
     find_record(request, spec, subject, key)
     drafts.discard(request.user, subject, spec, key)
     messages.success(request, _("Your draft is discarded; the form is as it was last saved."))

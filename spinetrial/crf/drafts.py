@@ -19,12 +19,13 @@ from django.utils.translation import gettext as _
 
 from spinetrial.access.gate import SYSTEM, check_may, list_records, masked, may, of_subject
 from spinetrial.access.models import User
+from spinetrial.access.reauthenticate import second_factor_enrolled
 from spinetrial.audit.clock import now
 from spinetrial.crf.forms import CrfForm, crf_form
 from spinetrial.crf.models import Draft, SubjectRecord
 from spinetrial.crf.registry import all_specs
-from spinetrial.crf.spec import CrfSpec
-from spinetrial.review import trial
+from spinetrial.crf.spec import CrfSpec, Keeping
+from spinetrial.review import freezes, trial
 
 #: A form of thirty rows has some 600 fields and 20 kB; beyond these numbers somebody is playing.
 MAX_FIELDS = 5000
@@ -35,7 +36,7 @@ PICK = "pick:"
 KEPT_FOR = timedelta(days=30)
 #: Fields of the page that are no answers: secrets, buttons, and what the page says of itself.
 _NO_ANSWERS = frozenset(
-    {"csrfmiddlewaretoken", "opened_by", "save", "next", "take", "confirm", "resolve", "stored_version"}
+    {"csrfmiddlewaretoken", "opened_by", "save", "next", "next_query", "take", "confirm", "resolve", "stored_version"}
 )
 
 
@@ -55,13 +56,17 @@ def check_access(user: User, subject: Any, spec: CrfSpec) -> None:
         raise PermissionDenied
 
 
-def keep(user: User, subject: Any, spec: CrfSpec, key: str, posted: QueryDict) -> Draft:
-    """Store what `user` has typed so far in place of the draft before.
+def keep(
+    user: User, subject: Any, spec: CrfSpec, key: str, posted: QueryDict, record: SubjectRecord | None = None
+) -> Draft:
+    """Store what `user` has typed so far in place of the draft before. `record`: what is stored under `key`.
 
     Raises PermissionDenied, trial.EntryClosed, TooLarge.
     """
     check_access(user, subject, spec)
     trial.check_open()
+    event = key if spec.keeping is Keeping.PER_EVENT else spec.event
+    freezes.check_unfrozen(subject, event, spec.code, record.pk if record else None)
     # jsonb cannot hold a NUL, which no keyboard types.
     data = {
         name.replace("\0", ""): [value.replace("\0", "") for value in values]
@@ -154,13 +159,18 @@ def unjudged(form: CrfForm) -> CrfForm:
     """Show what a bound form holds without messages about it."""
     parts: list[Any] = [form, *(row for formset in form.formsets.values() for row in formset.forms)]
     for each in parts:
-        each._errors = ErrorDict()
-        each.cleaned_data = {}
+        unjudged_part(each)
     formsets: list[Any] = list(form.formsets.values())
     for formset in formsets:
         formset._errors = [row.errors for row in formset.forms]
         formset._non_form_errors = ErrorList()
     return form
+
+
+def unjudged_part(form: Any) -> None:
+    """The same for a form that stands alone."""
+    form._errors = ErrorDict()
+    form.cleaned_data = {}
 
 
 def posted_by(form: CrfForm) -> dict[str, list[str]]:
@@ -221,6 +231,7 @@ def page_context(
     return {
         **url,
         "shown": shown,
+        "second_factor": second_factor_enrolled(user),
         "time": f"{moment:%Y-%m-%d %H:%M}" if moment else "",
         "label": saved_label(shown, subject) if shown else "",
         "behind": shown is not None and shown.seen_version != stored_version,

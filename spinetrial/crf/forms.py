@@ -299,6 +299,17 @@ class CrfForm(_ValidatesChanges):
         rows = {key: [form.instance for form in formset.kept_forms()] for key, formset in self.formsets.items()}
         return Values(record=self.instance, rows=rows, today=self.instance.subject.site.today())
 
+    def changed_items(self, *, is_new: bool) -> set[str]:
+        """Items and row groups that are not what they were before this form; of a new record those with an answer.
+
+        `changed_data` would not tell an answer that was blanked because it is hidden now.
+        """
+        before = dict.fromkeys((item.name for item in self.spec.items()), "") if is_new else self.initial
+        found = {
+            item.name for item in self.spec.items() if _other(before[item.name], getattr(self.instance, item.name))
+        }
+        return found | {key for key, formset in self.formsets.items() if formset.has_changed()}
+
     def failed_checks(self, level: Level) -> list[tuple[EditCheck, str]]:
         """The checks of one level that fail, once per match (`EditCheck.matches`)."""
         values = self.values()
@@ -315,6 +326,10 @@ class CrfForm(_ValidatesChanges):
                 for name, messages in cast("dict[str, list[Any]]", row_errors).items():
                     found[f"{key}-{number}-{name}"] = [str(m) for m in messages]
         return found
+
+
+def _other(before: Any, after: Any) -> bool:
+    return before != after and not (before in missing.EMPTY and after in missing.EMPTY)
 
 
 def crf_form(

@@ -110,7 +110,7 @@ def review_marks(
             state="verified" if row else "again" if name in dropped else "waiting" if name in plan else "",
             by=str(row.verified_by) if row else "",
             at=row.verified_at if row else None,
-            unverify_url=f"{reverse('unverify', args=here)}?item={name}" if row and may_verify else "",
+            unverify_url=reverse("unverify", args=[*here, name]) if row and may_verify else "",
             may_verify=may_verify and row is None,
         )
     signed = signatures.signed_records([subject.pk]).filter(spec_code=spec.code, record_id=record.pk)

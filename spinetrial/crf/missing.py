@@ -29,7 +29,7 @@ def reason_fields(spec: CrfSpec) -> dict[str, forms.ChoiceField]:
     """One form field per item of the CRF that allows a coded missing answer."""
     return {
         field_name(item.name): forms.ChoiceField(
-            choices=[("", "---------"), *MissingReason.choices],
+            choices=[("", _("Why not answered?")), *MissingReason.choices],
             required=False,
             label=format_lazy("{}: {}", _("Why not answered"), spec.model._meta.get_field(item.name).verbose_name),  # type: ignore[union-attr]
         )

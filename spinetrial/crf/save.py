@@ -15,7 +15,7 @@ from spinetrial.crf import checks
 from spinetrial.crf.forms import CrfForm, crf_form, explanation_name, form_data
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.spec import CrfSpec, Keeping, Level
-from spinetrial.review import freezes, trial
+from spinetrial.review import freezes, queries, trial
 
 
 class Conflict(Exception):
@@ -34,12 +34,16 @@ class EntryRefused(Exception):
         self.errors = errors
 
 
-def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id: str = "") -> SubjectRecord:
+def save_record(
+    form: CrfForm, actor: AnyActor, reason: str = "", *, request_id: str = "", replies: Mapping[int, str] | None = None
+) -> SubjectRecord:
     """Write a valid form: right, freeze, row version, rows, milestones, explanations, queries, in one transaction.
 
-    `form` has passed `is_valid()`. Locks the subject row, so that two saves for one subject take turns and the
-    checks below see the newest data. Raises PermissionDenied (no right), trial.EntryClosed (frozen or locked,
-    in whole or in part), Conflict (row version), ReasonMissing (change without reason).
+    `form` has passed `is_valid()`. `replies` (number of a query of the record -> words) answer queries in the same
+    transaction; alone, without a change of the answers, they need no reason. Locks the subject row, so that two saves
+    for one subject take turns and the checks below see the newest data. Raises PermissionDenied (no right),
+    trial.EntryClosed (frozen or locked, in whole or in part), Conflict (row version), ReasonMissing (change without
+    reason).
     """
     spec, record = form.spec, form.instance
     subject: Any = record.subject
@@ -48,10 +52,12 @@ def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id:
         raise PermissionDenied
     is_new = record.pk is None
     reason = reason.replace("\0", "").strip()  # PostgreSQL's text cannot hold a NUL, which alone is no reason
-    if not is_new and not reason:
-        raise ReasonMissing
     changed = is_new or form.has_changed() or any(formset.has_changed() for formset in form.formsets.values())
-    if not changed and not form.explanations_changed():
+    changed = changed or form.explanations_changed()
+    if not is_new and not reason and (changed or not replies):
+        raise ReasonMissing
+    if not changed:
+        _reply(form, actor, replies)
         return record
     with acting(actor, reason or "first entry", request_id=request_id):
         trial.check_open()
@@ -66,8 +72,17 @@ def save_record(form: CrfForm, actor: AnyActor, reason: str = "", *, request_id:
         form.save()
         _save_rows(form)
         spec.after_save(record, actor)
+        _reply(form, actor, replies)
         checks.sync_saved(form, actor, is_new=is_new)
     return record
+
+
+def _reply(form: CrfForm, actor: AnyActor, replies: Mapping[int, str] | None) -> None:
+    if replies:
+        subject, record = form.instance.subject, form.instance
+        queries.answer_with_form(
+            actor, subject=subject, spec_code=form.spec.code, record_id=record.pk, replies=replies
+        )  # fmt: skip
 
 
 def _check_version(form: CrfForm, is_new: bool) -> None:

@@ -129,9 +129,10 @@ class EditCheck:
     """`fails(values)` is true when the rule is broken; `items[0]` carries the message.
 
     A check of rows may answer the labels of the rows that break it instead (each at most 60 characters): one match,
-    and with Level.QUERY one query, each. `reads` names the codes of the CRFs whose other answers the rule looks at,
-    or which set the milestones it looks at: a save of one of them runs a check of Level.QUERY again on every record
-    of this CRF. The CRF's own code means: on its other records.
+    and with Level.QUERY one query, each. `reads` names what else the rule looks at, or what
+    sets the milestones it looks at: the code of a CRF, or code and item (or row group) as in "P.DM:sex". A save that
+    changes one of these runs a check of Level.QUERY again on every record of this CRF; naming an item of the CRF
+    itself means: on its other records.
     """
 
     code: str
@@ -140,6 +141,10 @@ class EditCheck:
     fails: Callable[[Values], bool | Sequence[str]]
     level: Level = Level.QUERY
     reads: tuple[str, ...] = ()
+
+    def reads_any(self, code: str, changed: Collection[str]) -> bool:
+        """Whether the rule looks at one of the changed items (or row groups) of the CRF `code`."""
+        return any(read == code or read in {f"{code}:{name}" for name in changed} for read in self.reads)
 
     def matches(self, values: Values) -> tuple[str, ...]:
         """One label per match, "" for the form as a whole; empty when the rule holds."""
@@ -196,6 +201,12 @@ class CrfSpec:
     def item(self, name: str) -> Item:
         return next(item for item in self.items() if item.name == name)
 
+    def knows(self, read: str) -> bool:
+        """Whether a name of `EditCheck.reads` is this CRF, or an item or row group of it."""
+        code, _colon, name = read.partition(":")
+        names = {item.name for item in self.items()} | {group.key for group in self.rows}
+        return code == self.code and (name in names or read == code)
+
     def label(self, name: str) -> str:
         """The question's words: the label of an item, or the title of a row group."""
         for group in self.rows:
@@ -204,10 +215,10 @@ class CrfSpec:
         return str(self.model._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
 
 
-def check_spec(spec: CrfSpec, codes: Collection[str] | None = None) -> list[django_checks.CheckMessage]:
+def check_spec(spec: CrfSpec, others: Collection[CrfSpec] | None = None) -> list[django_checks.CheckMessage]:
     """Start-up check: each model field is in the spec exactly once, and the spec names nothing else.
 
-    `codes`: the codes of all CRFs, for checks that read others; without it they are not looked at.
+    `others`: all CRFs, for checks that read them; without it these are not looked at.
     """
     errors: list[django_checks.CheckMessage] = []
 
@@ -239,9 +250,10 @@ def check_spec(spec: CrfSpec, codes: Collection[str] | None = None) -> list[djan
     for check in spec.checks:
         if not check.items or not set(check.items) <= targets:
             errors.append(django_checks.Error(f"{spec.code}: check {check.code} names no item.", id="crf.E005"))
-        for code in sorted(set(check.reads) - set(codes)) if codes is not None else ():
-            text = f"{spec.code}: check {check.code} reads {code!r}, which is no CRF."
-            errors.append(django_checks.Error(text, id="crf.E006"))
+        for name in check.reads:
+            if others is not None and not any(each.knows(name) for each in others):
+                text = f"{spec.code}: check {check.code} reads {name!r}, which is no CRF or item of one."
+                errors.append(django_checks.Error(text, id="crf.E006"))
     for item in spec.items():
         if item.missing and item.name in names and not _may_be_missing(spec.model, item.name):
             text = f"{spec.code}: {item.name!r} may be missing, but its field demands a value."

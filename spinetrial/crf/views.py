@@ -23,12 +23,11 @@ from spinetrial.access.gate import (
     list_records,
     masked,
     may,
-    of_subject,
     requires,
 )
 from spinetrial.access.models import TrialState
 from spinetrial.audit.models import AuditEntry
-from spinetrial.crf import checks, conflict, drafts, save
+from spinetrial.crf import checks, conflict, drafts, save, threads
 from spinetrial.crf.display import display_value
 from spinetrial.crf.forms import EXPLAIN_PREFIX, CrfForm, SearchInput, crf_form, explanation_name
 from spinetrial.crf.marks import ItemMark, review_marks
@@ -41,7 +40,7 @@ from spinetrial.crf.state import State, not_entered
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review import trial
 from spinetrial.review.explanations import LONGEST, live_explanations
-from spinetrial.review.models import Explanation, Query
+from spinetrial.review.models import Explanation
 
 #: Key in the URL of a CRF kept once per subject; others use the event (M3), the record's number or "new".
 ONCE_KEY = "form"
@@ -164,17 +163,20 @@ def edit_page(
             request, spec, subject, key, record, form, reason=form.data.get("form_reason", ""), draft=draft
         )
     data: QueryDict = request.POST
-    reason, stranger = data.get("form_reason", "")[:500], opened_by_another(request)
+    reason, replies = data.get("form_reason", "")[:500], threads.posted_replies(request, subject.site_id)
+    stranger = opened_by_another(request) or threads.too_long(replies)
     if not stranger and record is not None and data.get("seen_version") != str(record.row_version):
         clash = conflict.compare(spec, subject, record, data, event)
-        if not clash.differences:  # sent twice, or both typed the same
+        if clash.nothing_new():  # sent twice, or both typed the same
+            threads.reply(request, spec, subject, record, replies)
             return _saved(request, spec, subject, key, record, done_url)
-        if not clash.settled() or (clash.changes_something() and not reason.strip()):
+        if clash.differences and (not clash.settled() or (clash.changes_something() and not reason.strip())):
             return conflict.page(request, spec, subject, event, clash, asked="resolve" in data)
-        if not clash.changes_something():
+        if clash.differences and not clash.changes_something():
+            threads.reply(request, spec, subject, record, replies)
             drafts.discard(request.user, subject, spec, key)
             messages.success(request, _("The stored answers stand; nothing was changed."))
-            return redirect(done_url or _after_save(request, spec, subject, record))
+            return redirect(_goal(request, spec, subject, record, done_url))
         data = clash.merged()
     existed = record is not None
     form = crf_form(spec, subject, record=record, event=event, data=data)
@@ -182,7 +184,8 @@ def edit_page(
         form.add_error(None, stranger)
     if form.is_valid():
         try:
-            saved = save.save_record(form, request.user, reason, request_id=request.request_id)  # type: ignore[attr-defined]
+            request_id = request.request_id  # type: ignore[attr-defined]
+            saved = save.save_record(form, request.user, reason, request_id=request_id, replies=replies)
         except save.ReasonMissing:
             pass  # said at the reason itself, below
         except (save.Conflict, trial.EntryClosed) as refusal:
@@ -229,14 +232,27 @@ def _entry_page(
     context = form_context(request, spec, subject, key, record, form, reason=reason)
     if asked and not reason.strip():
         context["crf"]["reason_error"] = _("Say why the saved answers change.")
+    add_draft(context, request, spec, subject, key, record, draft)
+    return render(request, "crf/form.html", context, status=status)
+
+
+def add_draft(
+    context: dict[str, Any],
+    request: SignedInRequest,
+    spec: CrfSpec,
+    subject: Any,
+    key: str,
+    record: SubjectRecord | None,
+    shown: Draft | None,
+) -> None:
+    """Give the context of an entry page what its script and its banner need. `shown`: the draft on the page."""
     addresses = {
         "url": reverse("draft", args=[subject.code, spec.code, key]),
         "discard_url": reverse("draft_discard", args=[subject.code, spec.code, key]),
     }
     version = record.row_version if record else 0
-    context["draft"] = drafts.page_context(request.user, subject, spec, key, addresses, draft, version)
+    context["draft"] = drafts.page_context(request.user, subject, spec, key, addresses, shown, version)
     context["crf"]["saved_label"] = context["draft"]["label"]
-    return render(request, "crf/form.html", context, status=status)
 
 
 def _saved(
@@ -244,7 +260,14 @@ def _saved(
 ) -> HttpResponse:
     drafts.discard(request.user, subject, spec, key)
     messages.success(request, _("Saved: %(title)s.") % {"title": _(str(spec.title))})
-    return redirect(done_url or _after_save(request, spec, subject, record))
+    threads.tell_closed(request, spec, subject, threads.posted_replies(request, subject.site_id))
+    return redirect(_goal(request, spec, subject, record, done_url))
+
+
+def _goal(request: SignedInRequest, spec: CrfSpec, subject: Any, record: SubjectRecord, done_url: str) -> str:
+    if "next_query" in request.POST:
+        return threads.next_url(request)
+    return done_url or _after_save(request, spec, subject, record)
 
 
 def _constraint_message(spec: CrfSpec, error: IntegrityError) -> str:
@@ -283,11 +306,15 @@ def form_context(
     *,
     readonly: bool = False,
     reason: str = "",
+    replies: bool = True,
 ) -> dict[str, Any]:
-    """The context of `templates/crf/form.html`; a page of its own starts from it too."""
+    """The context of `templates/crf/form.html`; a page of its own starts from it too.
+
+    `replies`: False for a page that does not save the replies to queries typed beside its fields.
+    """
     event = key if spec.keeping is Keeping.PER_EVENT else spec.event
     here = [subject.code, spec.code, record.pk] if record else []
-    queries = _live_queries(spec, subject, record)
+    queries = threads.live_threads(request, spec, subject, record, form, readonly=readonly, replies=replies)
     standing = Standing([subject.pk]) if record else None
     state = (standing.of_record(spec, record) if standing and record else not_entered(State.EMPTY)).state
     explained = live_explanations(subject, spec.code, record.pk) if record and _explains(spec) else {}
@@ -301,6 +328,9 @@ def form_context(
     closed = standing.frozen.holds(subject.pk, event, spec.code, record.pk) if standing and record else False
     if here and not closed and TrialState.current().state == "open" and may(request.user, "trial.freeze"):
         actions.append({"label": _("Freeze"), "url": reverse("freeze_form", args=here), "icon": "lock"})
+    from_list = bool(threads.list_filter(request))
+    if (queries or from_list) and may(request.user, "query.view", subject.site_id):
+        actions.append({"label": _("Next query"), "url": threads.next_url(request), "icon": "queries"})
     marks = review_marks(request, spec, subject, record, form, readonly=readonly)
     sections = [
         {
@@ -365,7 +395,9 @@ def form_context(
             "has_next": spec.keeping is not Keeping.REPEATING,
             "sections": sections,
             "rows": rows,
+            "has_next_query": from_list and replies,
             "change": record is not None,
+            "reason_optional": any(thread.reply_name for each in queries.values() for thread in each),
             "reason_value": reason,
             "readonly": readonly,
             "review": marks,
@@ -387,7 +419,7 @@ def _field(
     item: Item,
     record: SubjectRecord | None,
     *,
-    queries: list[dict[str, str]],
+    queries: list[threads.Thread],
     explanations: list[dict[str, Any]],
     earlier: str,
     history: str,
@@ -461,7 +493,7 @@ def _explanation_inputs(
             found.append(
                 {
                     "level": "explain",
-                    "text": _with_match(str(check.text), match),
+                    "text": f"{spec.label(check.items[0])}: {_with_match(str(check.text), match)}",
                     "input_name": explanation_name(check.code, match),
                     "input_value": typed if typed is not None else stored.text if stored else "",
                     "limit": LONGEST,
@@ -486,23 +518,6 @@ def _notes(spec: CrfSpec, record: SubjectRecord | None, form: CrfForm) -> list[d
     return [
         {"level": "note", "text": _with_match(str(check.text), match)} for check, match in checks.notes(spec, record)
     ]
-
-
-def _live_queries(spec: CrfSpec, subject: Any, record: SubjectRecord | None) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
-    if record is not None:
-        live = of_subject(subject, Query).filter(
-            spec_code=spec.code, record_id=record.pk, state__in=[Query.State.OPEN, Query.State.ANSWERED]
-        )
-        for query in live:
-            found.setdefault(query.item, []).append(
-                {
-                    "text": _with_match(query.text, query.match),
-                    "url": reverse("query", args=[query.pk]),
-                    "state": query.state,
-                }
-            )
-    return found
 
 
 def _earlier_answers(request: SignedInRequest, spec: CrfSpec, subject: Any, event: str) -> dict[str, str]:

@@ -38,25 +38,22 @@ def of_site(snapshot: Snapshot, code: str) -> Snapshot:
     )
 
 
-def site_zip(site: StudySite, subjects: Iterable[Subject], at: datetime, *, reveal: bool) -> bytes:
+def site_zip(site: StudySite, subjects: Iterable[Subject], at: datetime) -> bytes:
     """The data of a site with dictionary, read-me and audit trail; `subjects` are all of the site.
 
-    Without `reveal` nothing that shows an arm is in it. Names and contacts are in no file.
+    It holds the arms of its participants, so it is for the unmasked alone. Names and contacts are in no file.
     """
     snapshot = of_site(take_snapshot(), site.code)
-    seen = snapshot if reveal else snapshot.without_arm()
-    files = {f"data/{table.name}.csv": write_csv(table) for table in seen.tables}
-    files["dictionary.csv"] = write_csv(dictionary(seen.tables))
-    files["audit-trail.csv"] = _trail(site, {subject.pk: subject.code for subject in subjects}, reveal=reveal)
+    files = {f"data/{table.name}.csv": write_csv(table) for table in snapshot.tables}
+    files["dictionary.csv"] = write_csv(dictionary(snapshot.tables))
+    files["audit-trail.csv"] = _trail(site, {subject.pk: subject.code for subject in subjects})
     files["README.txt"] = _readme(site, at).encode("utf-8-sig")
     return pack(files, at)
 
 
-def _trail(site: StudySite, codes: Mapping[int, str], *, reveal: bool) -> bytes:
+def _trail(site: StudySite, codes: Mapping[int, str]) -> bytes:
     """One row per changed column, and one per act that changed none, in the order they happened."""
     entries = AuditEntry.of_site(site.pk, codes)
-    if not reveal:
-        entries = entries.filter(reveals_arm=False)
     target = io.StringIO(newline="")
     writer = csv.writer(target, lineterminator="\r\n")
     writer.writerow(_TRAIL)

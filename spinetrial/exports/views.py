@@ -38,6 +38,7 @@ def export_zip(request: SignedInRequest, number: int) -> HttpResponse:
 
 @requires("trial.view")
 @require_safe
+@limited("export")
 def open_points_csv(request: SignedInRequest) -> HttpResponse:
     """The open points before a lock, all or those of one site (`?site=`), with the address where each is settled."""
     site = request.GET.get("site", "")

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.db import models
 from django.db.models import Q, QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -18,8 +19,9 @@ from django.views.decorators.http import require_safe
 
 from patients.models import Subject
 from spinetrial.access.gate import SYSTEM, SignedInRequest, list_records, may, requires, sites_for
+from spinetrial.access.limits import limited
 from spinetrial.access.models import StudySite, User
-from spinetrial.access.people import study_sites
+from spinetrial.access.people import people_called, study_sites
 from spinetrial.analysis.data import Kind
 from spinetrial.audit.acting import acting, record_event
 from spinetrial.audit.models import AuditEntry
@@ -48,8 +50,55 @@ ACTS = {
     "report viewed": gettext_lazy("report viewed"),
     "report printed": gettext_lazy("report printed"),
     "sign": gettext_lazy("signed"),
+    "signer told of the unlock": gettext_lazy("signer told of the unlock"),
+    "refused: not confirmed": gettext_lazy("refused: password or code was wrong"),
+    "logged off: session limit": gettext_lazy("logged off at the end of the session"),
+    "logged off: idle": gettext_lazy("logged off after a pause"),
+    "access list exported": gettext_lazy("access list exported"),
+    "open points exported": gettext_lazy("open points exported"),
+    "casebook downloaded": gettext_lazy("casebook downloaded"),
+    "all casebooks downloaded": gettext_lazy("all casebooks downloaded"),
+    "site data downloaded": gettext_lazy("data of the site downloaded"),
+}
+#: For what a person had to prove who they are, in words; on the trail when they could not.
+PURPOSES = {
+    "signature": gettext_lazy("Signature"),
+    "randomisation": gettext_lazy("Randomisation"),
+    "sealing": gettext_lazy("Sealing of a list"),
+    "lock": gettext_lazy("Lock"),
+    "unlock": gettext_lazy("Unlock"),
+    "access review": gettext_lazy("Access review"),
+    "second factor": gettext_lazy("Second factor"),
+    "removal of the second factor": gettext_lazy("Removal of the second factor"),
+    "new recovery codes": gettext_lazy("New recovery codes"),
+    "passkey": gettext_lazy("Passkey"),
+    "contacts purge": gettext_lazy("Deletion of contact details"),
+    "personal data export": gettext_lazy("Export of all data of the person"),
+}
+_PLACES = {
+    "subject page": gettext_lazy("page of the participant"),
+    "allocation page": gettext_lazy("page of the allocation"),
+    "slip": gettext_lazy("printed slip"),
 }
 _KEPT_ACTS = ("insert", "update", "delete")
+
+
+def act_words(act: str) -> str:
+    """An act as it is stored, in words."""
+    if act in ACTS:
+        return str(ACTS[act])
+    head, _colon, tail = act.partition(": ")
+    purpose = head.removesuffix(" refused")
+    if purpose in PURPOSES and tail == "not confirmed":
+        return f"{PURPOSES[purpose]} {ACTS['refused: not confirmed']}"
+    if head in ACTS:
+        return f"{ACTS[head]}: {_PLACES.get(tail, tail)}"
+    return act
+
+
+def _kinds(act: str) -> list[str]:
+    """An act of the filter as it may be stored, exactly, so that the index answers."""
+    return [act, *(f"{act}: {place}" for place in _PLACES), *(f"{purpose} {act}" for purpose in PURPOSES)]
 
 
 def visible(user: User, action: str = "audit.view") -> QuerySet[AuditEntry]:
@@ -67,7 +116,9 @@ def visible(user: User, action: str = "audit.view") -> QuerySet[AuditEntry]:
         open_arms = list_records(user, Subject, "arm.view") if may(user, "arm.view") else subjects.none()
         condition &= Q(reveals_arm=False) | Q(subject_id__in=open_arms.values("pk"))
     if may(user, "audit.system"):
-        condition |= Q(subject_id__isnull=True, reveals_arm=False)
+        # Lists are the custodian's: not even their block sizes are an administrator's business.
+        lists = Q(table_name__startswith="randomization_")
+        condition |= Q(subject_id__isnull=True, reveals_arm=False) & ~lists
     return AuditEntry.among(condition)
 
 
@@ -100,6 +151,11 @@ class FilterForm(forms.Form):
             ((act, str(words)) for act, words in ACTS.items()), key=lambda pair: pair[1]
         )
 
+    def columns(self) -> list[str]:
+        """Columns the filter asks for; empty for all."""
+        item: str = (self.cleaned_data.get("item") or "").replace("\0", "").strip()
+        return _columns_of(item) if item else []
+
     def narrowed(self, rows: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         """`rows` within the valid filters; times of a period are those of the chosen site, else UTC."""
         wanted = self.cleaned_data
@@ -113,11 +169,14 @@ class FilterForm(forms.Form):
         if wanted.get("form"):
             rows = rows.filter(table_name__in=tables_of(next(s for s in all_specs() if s.code == wanted["form"])))
         if wanted.get("item"):
-            rows = rows.filter(changes__has_any_keys=_columns_of(wanted["item"].replace("\0", "").strip()))
+            rows = rows.filter(changes__has_any_keys=self.columns())
         if wanted.get("person"):
-            rows = rows.filter(actor__icontains=wanted["person"].replace("\0", "").strip())
+            words = wanted["person"].replace("\0", "").strip()
+            ids = list(people_called(words).values_list("pk", flat=True))
+            # A program that acts has no account, only its name.
+            rows = rows.filter(Q(actor_id__in=ids) | Q(actor_id__isnull=True, actor__icontains=words))
         if wanted.get("act"):
-            rows = rows.filter(act=wanted["act"])
+            rows = rows.filter(act__in=_kinds(wanted["act"]))
         zone = site.zone if site else UTC
         if wanted.get("since"):
             rows = rows.filter(at__gte=_midnight(wanted["since"], zone))
@@ -150,18 +209,18 @@ def _columns_of(item: str) -> list[str]:
     found = {item, f"{item}_id"}
     if len(item) >= 3:
         for spec in all_specs():
-            models = [spec.model, *(group.model for group in spec.rows)]
-            for field in (field for model in models for field in model._meta.concrete_fields):
-                if item.lower() in str(field.verbose_name).lower():
-                    found.add(str(field.column))
+            for model in (spec.model, *(group.model for group in spec.rows)):
+                for field in model._meta.concrete_fields:
+                    if item.lower() in str(field.verbose_name).lower():
+                        found.add(str(field.column))
     return sorted(found)
 
 
 class Describer:
-    """Entries in words. Codes and sites are read once for a whole page."""
+    """Entries in words, all columns or some. Codes and sites are read once for a whole page."""
 
-    def __init__(self, entries: Iterable[AuditEntry]) -> None:
-        self.entries = list(entries)
+    def __init__(self, entries: Iterable[AuditEntry], columns: Iterable[str] = ()) -> None:
+        self.entries, self.columns = list(entries), frozenset(columns)
         ids = {entry.subject_id for entry in self.entries if entry.subject_id is not None}
         # The entries were limited by `visible`; this only gives their participants' codes and zones.
         self.subjects = {
@@ -185,38 +244,53 @@ class Describer:
                 "in_utc": zone is UTC or zone == ZoneInfo("UTC"),
                 "site": site.code if site else "",
                 "subject": subject.code if subject else "",
-                "form": _(str(spec.title)) if spec else _table_words(entry.table_name),
-                "act": str(ACTS.get(entry.act, entry.act)),
+                "form": _(str(spec.title)) if spec else str(_TABLES.get(entry.table_name, entry.table_name)),
+                "act": act_words(entry.act),
             }
-            changes = in_words(entry)
+            changes = [each for each in in_words(entry) if not self.columns or each["column"] in self.columns]
             if not changes and entry.act in _KEPT_ACTS:
                 continue  # only technical columns, such as the position of a row
             for place, change in enumerate(changes or [{"item": "", "old": "", "new": ""}]):
                 yield {**shared, **change, "first": place == 0}
 
 
-def _table_words(table: str) -> str:
-    return {
-        "patients_subject": _("Participant"),
-        "patients_contact": _("Contact details"),
-        "patients_milestones": _("Milestones"),
-        "review_query": _("Query"),
-        "review_querymessage": _("Query"),
-        "review_verification": _("Verification"),
-        "review_signature": _("Signature"),
-        "review_signedrecord": _("Signature"),
-        "review_explanation": _("Explanation"),
-        "access_user": _("Account"),
-        "access_membership": _("Membership"),
-        "access_studysite": _("Study site"),
-        "access_trialstate": _("State of the trial"),
-        "followup_reminder": _("Reminder"),
-        "randomization_allocation": _("Allocation"),
-    }.get(table, table)
+#: Tables that belong to no form, by the name people know them by.
+_TABLES = {
+    "patients_subject": gettext_lazy("Participant"),
+    "patients_contact": gettext_lazy("Contact details"),
+    "patients_milestones": gettext_lazy("Milestones"),
+    "review_query": gettext_lazy("Query"),
+    "review_querymessage": gettext_lazy("Query"),
+    "review_verification": gettext_lazy("Verification"),
+    "review_signature": gettext_lazy("Signature"),
+    "review_signedrecord": gettext_lazy("Signature"),
+    "review_certification": gettext_lazy("Certification of signatures"),
+    "review_explanation": gettext_lazy("Explanation"),
+    "review_freeze": gettext_lazy("Freeze"),
+    "access_user": gettext_lazy("Account"),
+    "access_membership": gettext_lazy("Membership"),
+    "access_accessreview": gettext_lazy("Access review"),
+    "access_studysite": gettext_lazy("Study site"),
+    "access_trialstate": gettext_lazy("State of the trial"),
+    "mfa_authenticator": gettext_lazy("Second factor"),
+    "followup_reminder": gettext_lazy("Reminder"),
+    "randomization_allocation": gettext_lazy("Allocation"),
+    "randomization_allocatedarm": gettext_lazy("Arm"),
+    "randomization_randomizationlist": gettext_lazy("Randomisation list"),
+    "randomization_slot": gettext_lazy("Randomisation list"),
+    "crf_draft": gettext_lazy("Draft"),
+    "analysis_dataversion": gettext_lazy("Data version"),
+}
+
+
+def table_words(model: type[models.Model]) -> str:
+    """The name of a table of records that belongs to no form."""
+    return str(_TABLES.get(model._meta.db_table, model._meta.verbose_name))
 
 
 @requires("audit.list")
 @require_safe
+@limited("search")
 def audit_trail(request: SignedInRequest) -> HttpResponse:
     """The newest entries first; `before` is the number of the last entry of the page above."""
     form = FilterForm(request.user, request.GET)
@@ -233,7 +307,7 @@ def audit_trail(request: SignedInRequest) -> HttpResponse:
     kept.pop("before", None)
     context = {
         "form": form,
-        "rows": list(Describer(found[:PER_PAGE]).rows()),
+        "rows": list(Describer(found[:PER_PAGE], form.columns() if valid else ()).rows()),
         "query": kept.urlencode(),
         "older": found[PER_PAGE - 1].pk if len(found) > PER_PAGE else None,
         "newest": "before" not in request.GET,
@@ -269,15 +343,16 @@ def csv_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield writer.writerow([cell(value, Kind.TEXT) for value in values])
 
 
-def _in_blocks(rows: QuerySet[AuditEntry], size: int = 1000) -> Iterator[dict[str, Any]]:
+def _in_blocks(rows: QuerySet[AuditEntry], columns: Iterable[str], size: int = 1000) -> Iterator[dict[str, Any]]:
     last = 0
     while block := list(rows.filter(pk__gt=last).order_by("id")[:size]):
-        yield from Describer(block).rows()
+        yield from Describer(block, columns).rows()
         last = block[-1].pk
 
 
 @requires("audit.list")
 @require_safe
+@limited("export")
 def audit_csv(request: SignedInRequest) -> HttpResponse | StreamingHttpResponse:
     """All entries of the filter, oldest first, as CSV; the download is itself on the trail before it starts."""
     form = FilterForm(request.user, request.GET)
@@ -287,6 +362,8 @@ def audit_csv(request: SignedInRequest) -> HttpResponse | StreamingHttpResponse:
     with acting(request.user):
         detail = {name: str(value) for name, value in form.cleaned_data.items() if value and name != "person"}
         record_event("audit trail exported", user_id=request.user.pk, detail=detail)
-    response = StreamingHttpResponse(csv_lines(_in_blocks(rows)), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(
+        csv_lines(_in_blocks(rows, form.columns())), content_type="text/csv; charset=utf-8"
+    )
     response["Content-Disposition"] = 'attachment; filename="spinetrial-audit-trail.csv"'
     return response

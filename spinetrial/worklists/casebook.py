@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -20,7 +21,6 @@ from spinetrial.analysis.overview import Overview, matrix_events, overviews
 from spinetrial.audit.models import AuditEntry
 from spinetrial.crf.content import Key, Stored, stored
 from spinetrial.crf.display import answers_in_words, rows_in_words
-from spinetrial.crf.models import MissingReason
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.reviewing import items_to_verify, visible_specs
 from spinetrial.crf.spec import CrfSpec
@@ -31,16 +31,19 @@ from spinetrial.reports.document import Block, Document, Facts, Grid, Heading, P
 from spinetrial.review.models import Explanation, Query, QueryMessage, SignedRecord, Verification
 from spinetrial.review.signatures import signatures_of
 from spinetrial.review.verification import verifications
-from spinetrial.worklists.history import entries_of, in_words
+from spinetrial.worklists.audit_trail import Describer
+from spinetrial.worklists.history import entries_of
 from spinetrial.worklists.words import STAGES, cell_words
 
 
 def casebook(actor: User, subject: Subject, language: str, at: datetime) -> bytes:
     """The PDF, for an actor who obtained the subject through the gate; of the data as they are.
 
-    `at` stands on every page; the same data, language and time give the same bytes. What reveals the arm is in it
-    only for the unmasked. Names and contacts are in no casebook.
+    `at` stands on every page; the same data, language and time give the same bytes. Names and contacts are in no
+    casebook. It shows the arm on many pages, so there is none for the masked: raises PermissionDenied.
     """
+    if masked(actor, subject.site_id):
+        raise PermissionDenied
     with translation.override(language), timezone.override(subject.site.zone):
         return render(_Casebook(actor, subject, language, at).document())
 
@@ -66,7 +69,6 @@ def _by_record(rows: Iterable[Any]) -> dict[Key, list[Any]]:
 class _Casebook:
     def __init__(self, actor: User, subject: Subject, language: str, at: datetime) -> None:
         self.actor, self.subject, self.language, self.at = actor, subject, language, at
-        self.see_arm = not masked(actor, subject.site_id)
         self.row: Overview = overviews(actor, [subject])[0]
         messages: dict[int, list[QueryMessage]] = defaultdict(list)
         for message in of_subject(subject, QueryMessage).select_related("by").order_by("at", "id"):
@@ -122,8 +124,6 @@ class _Casebook:
             (_("Made"), f"{both_times(self.at)}, {self.actor.audit_name}"),
         ]
         yield Facts(tuple(pairs))
-        if not self.see_arm:
-            yield Paragraph(_("Without the forms that show the treatment arm."), "note")
         yield Paragraph(_("Names and contacts are not part of a casebook."), "note")
         lines = []
         for event in matrix_events([self.row]):
@@ -209,15 +209,15 @@ class _Casebook:
         zone = self.subject.site.timezone
         yield Paragraph(_("Every act recorded for this participant, oldest first. Times in the zone %(zone)s.")
                         % {"zone": zone}, "note")  # fmt: skip
-        names = {table: title for table, title in _tables()}
-        rows: list[tuple[str, ...]] = []
-        for entry in entries_of(self.subject, see_arm=self.see_arm):
-            what = names.get(entry.table_name, entry.table_name)
-            what = f"{_acts().get(entry.act, entry.act)}: {what} {entry.row_id}" if what else entry.act
-            head = (local_time(entry.at), entry.actor, what)
-            changes = changes_of(entry)
-            for place, (item, old, new) in enumerate(changes or [("", "", "")]):
-                rows.append((*(head if place == 0 else ("", "", "")), item, old, new, "" if place else entry.reason))
+        rows = []
+        for row in Describer(entries_of(self.subject, see_arm=True)).rows():
+            entry: AuditEntry = row["entry"]
+            what = f"{row['act']}: {row['form']} {entry.row_id}" if row["form"] else row["act"]
+            head = (local_time(entry.at), entry.actor, what) if row["first"] else ("", "", "")
+            old, new = row["old"], row["new"]
+            if entry.table_name == Contact._meta.db_table:
+                old, new = old and _("(encrypted)"), new and _("(encrypted)")
+            rows.append((*head, row["item"], old, new, entry.reason if row["first"] else ""))
         header = (_("Time"), _("Who"), _("Act"), _("Item"), _("Old"), _("New"), _("Reason"))
         yield Grid("", header, tuple(rows), (2.3, 2.4, 2.6, 2.6, 2.4, 2.4, 2.2), text=True)
 
@@ -232,35 +232,6 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         lines = tuple((str(number), *(cell or "–" for cell in row[part])) for number, row in enumerate(rows, 1))
         shares = (0.5, *[2.0] * len(header[part]))
         yield Grid(title if start == 0 else "", ("#", *header[part]), lines, shares, text=True)
-
-
-def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
-    """Item, old and new of each change of an entry. Of contacts it says that, and not what, they are."""
-    changes = [(each["item"], each["old"], each["new"]) for each in in_words(entry)]
-    if entry.table_name == Contact._meta.db_table:
-        return [(item, old and _("(encrypted)"), new and _("(encrypted)")) for item, old, new in changes]
-    if entry.table_name and isinstance(entry.changes.get("missing"), list):
-        old, new = (pair or {} for pair in entry.changes["missing"])
-        for name in sorted({*old, *new}):
-            if old.get(name) != new.get(name):
-                changes.append((name, _why(old.get(name)), _why(new.get(name))))
-    return changes
-
-
-def _why(code: str | None) -> str:
-    return str(MissingReason(code).label) if code else ""
-
-
-def _acts() -> dict[str, str]:
-    return {"insert": _("entered"), "update": _("changed"), "delete": _("removed")}
-
-
-def _tables() -> Iterable[tuple[str, str]]:
-    """Tables of the CRFs with the title of the form; others go by their own name."""
-    for spec in all_specs():
-        yield spec.model._meta.db_table, _(str(spec.title))
-        for group in spec.rows:
-            yield group.model._meta.db_table, _(str(group.title))
 
 
 def _order() -> dict[str, int]:

@@ -21,6 +21,9 @@ from spinetrial.crf.registry import get_spec
 from spinetrial.crf.spec import TECHNICAL_FIELDS
 from spinetrial.crf.views import crf_url, record_key
 
+#: What `audit.sql` writes for a column of which the trail keeps no value.
+NOT_KEPT = "(not kept)"
+
 
 def entries_of(subject: Subject, *, see_arm: bool) -> Any:
     """Audit entries of one subject obtained through the gate, newest last; without the arm for the masked."""
@@ -29,18 +32,19 @@ def entries_of(subject: Subject, *, see_arm: bool) -> Any:
 
 
 def in_words(entry: AuditEntry, only: str = "") -> list[dict[str, str]]:
-    """The changes of an entry as rows of item, old, new. `only`: one field name."""
+    """The changes of an entry as rows of column, item, old, new. `only`: one field name."""
     models_by_table = {model._meta.db_table: model for model in apps.get_models()}
     model = models_by_table.get(entry.table_name)
     rows = []
     for column, pair in sorted(entry.changes.items()):
         if model is None or not isinstance(pair, list):
-            rows.append({"item": column, "old": "", "new": str(pair)})
+            rows.append({"column": column, "item": column, "old": "", "new": str(pair)})
             continue
         try:
             field = field_of(model, column)
         except FieldDoesNotExist:
-            rows.append({"item": column, "old": str(pair[0] or ""), "new": str(pair[1] or "")})
+            old, new = (str(value or "") for value in pair)
+            rows.append({"column": column, "item": column, "old": old, "new": new})
             continue
         if field.name == "missing":
             for item, (was, became) in reason_changes(*pair).items():
@@ -53,11 +57,13 @@ def in_words(entry: AuditEntry, only: str = "") -> list[dict[str, str]]:
             continue
         old, new = (_stored_text(field, value) for value in pair)
         if old or new:
-            rows.append({"item": str(field.verbose_name), "old": old, "new": new})
+            rows.append({"column": column, "item": str(field.verbose_name), "old": old, "new": new})
     return rows
 
 
 def _stored_text(field: Any, value: Any) -> str:
+    if value == NOT_KEPT:
+        return _("(not kept)")
     if isinstance(value, (dict, list)):
         return json.dumps(value, ensure_ascii=False) if value else ""
     if field.get_internal_type() == "DateTimeField" and isinstance(value, str):

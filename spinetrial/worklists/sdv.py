@@ -157,10 +157,9 @@ class TakeBackForm(forms.Form):
 
 
 @requires("sdv.verify")
-def unverify(request: SignedInRequest, code: str, spec_code: str, pk: int) -> HttpResponse:
-    """Take the verification of `?item=` back, with a reason."""
+def unverify(request: SignedInRequest, code: str, spec_code: str, pk: int, item: str) -> HttpResponse:
+    """Take the verification of an item back, with a reason."""
     subject, spec, url = _target(request, code, spec_code, pk)
-    item = request.GET.get("item", "")
     if item not in {each.name for each in spec.items()} | {group.key for group in spec.rows}:
         raise Http404
     form = TakeBackForm(request.POST or None)

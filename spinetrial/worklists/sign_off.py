@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 from followup.crfs import VISIT
 from patients.crfs import PAIN, SCREENING
 from spinetrial.access.gate import SignedInRequest, requires
+from spinetrial.access.limits import limited
 from spinetrial.audit.acting import acting, record_event
 from spinetrial.audit.models import AuditEntry
 from spinetrial.crf.registry import all_specs
@@ -111,6 +112,7 @@ def sign_off(request: SignedInRequest) -> HttpResponse:
 
 @requires("signoff.view")
 @require_safe
+@limited("export")
 def sign_off_csv(request: SignedInRequest) -> HttpResponse | StreamingHttpResponse:
     """One part of the report (`part`: late, freeze, endpoint) as CSV."""
     form = DaysForm({"days": request.GET.get("days", "30")})

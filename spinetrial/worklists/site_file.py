@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language, gettext_lazy
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from patients.models import Subject
 from spinetrial.access.gate import SignedInRequest, get_record, list_records, masked, may, requires, sites_for
+from spinetrial.access.limits import limited
 from spinetrial.access.models import StudySite
 from spinetrial.access.people import study_sites
 from spinetrial.audit.acting import acting, record_event
@@ -46,10 +48,12 @@ def site_file(request: SignedInRequest) -> HttpResponse:
 
 
 def _site(request: SignedInRequest, code: str) -> StudySite:
-    """The site, if it is the person's own. Raises Http404."""
+    """The site, if it is the person's own. Raises Http404, and PermissionDenied for the masked."""
     site = study_sites().filter(code=code).first()
     if site is None or not may(request.user, "casebook", site):
         raise Http404
+    if masked(request.user, site):
+        raise PermissionDenied
     return site
 
 
@@ -92,6 +96,7 @@ def site_file_of(request: SignedInRequest, code: str) -> HttpResponse:
 
 @requires("casebook")
 @require_safe
+@limited("pdf")
 def casebook_pdf(request: SignedInRequest, code: str) -> HttpResponse:
     """The casebook of one participant in the language `lang` (en, zh-hans)."""
     subject = get_record(request.user, Subject, "casebook", code=code)
@@ -107,17 +112,19 @@ def _name(subject: Subject, language: str) -> str:
 
 @requires("casebook")
 @require_safe
+@limited("export")
 def site_data(request: SignedInRequest, code: str) -> HttpResponse:
     """Every table of the site as CSV, with dictionary and audit trail."""
     site = _site(request, code)
     at = now().replace(microsecond=0)
-    content = site_zip(site, _subjects(request, site), at, reveal=not masked(request.user, site))
+    content = site_zip(site, _subjects(request, site), at)
     _record(request, DATA, site, sha256=hashlib.sha256(content).hexdigest())
     return _attachment(content, "application/zip", f"spinetrial-{site.code}-data-{at:%Y%m%dT%H%M%SZ}.zip")
 
 
 @requires("casebook")
 @require_safe
+@limited("export")
 def site_casebooks(request: SignedInRequest, code: str) -> StreamingHttpResponse:
     """The casebooks of all participants of the site as one ZIP, sent while they are made."""
     site = _site(request, code)
@@ -168,12 +175,11 @@ def _record(
             subject_id=subject.pk if subject else None,
             site_id=site.pk,
             detail=detail,
-            reveals_arm=not masked(request.user, site),
+            reveals_arm=True,
         )
 
 
 def _attachment(content: bytes, kind: str, name: str) -> HttpResponse:
     response = HttpResponse(content, content_type=kind)
     response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Cache-Control"] = "no-store"
     return response

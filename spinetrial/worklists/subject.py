@@ -35,7 +35,7 @@ from spinetrial.crf.spec import CrfSpec, Keeping
 from spinetrial.crf.state import State, not_entered
 from spinetrial.crf.views import ONCE_KEY, crf_url, in_site_zone, record_key
 from spinetrial.protocol import CURRENT, events
-from spinetrial.protocol.schedule import completed_years
+from spinetrial.protocol.schedule import VisitState, completed_years
 from spinetrial.review.models import Query
 from spinetrial.review.signatures import signature_state
 from spinetrial.terminology.scales import SINS_CLASS_LABELS
@@ -169,7 +169,7 @@ def _card(page: Page, event: str) -> dict[str, Any]:
             "given": row.milestones.fractions_given,
             "planned": CURRENT.treatment.fractions,
         }
-    elif cell.due and cell.closes and cell.state not in ("done", "not_expected"):
+    elif cell.due and cell.closes and cell.timing not in (VisitState.DONE, VisitState.NOT_EXPECTED):
         note = _("due %(due)s, window to %(closes)s") % {"due": cell.due, "closes": cell.closes}
     return {
         "event": event,

@@ -30,8 +30,8 @@
   };
   const answers = () => { const data = content(); data.delete("csrfmiddlewaretoken"); return data.toString(); };
   const token = () => form.elements.csrfmiddlewaretoken.value;
-  // After a refused save the page holds answers that nobody knows to be kept.
-  let kept = document.querySelector("[data-error-summary]") ? "" : answers();
+  // The page that answers a post holds answers of which nobody knows whether they are kept.
+  let kept = "posted" in form.dataset ? "" : answers();
   let running = null, timer = 0, firstChange = 0, stopped = false, leaving = false, declined = false;
 
   const send = (keepalive) => {
@@ -134,11 +134,13 @@
         const said = await answer.json().catch(() => ({}));
         if (answer.ok && said.token) {
           useToken(said.token);
+          document.dispatchEvent(new CustomEvent("session-renewed"));
           login.reset();
           fault("");
           dialog.removeEventListener("close", closed);
           dialog.close();
           done(true);
+          document.dispatchEvent(new CustomEvent("session-renewed"));
           return;
         }
         const errors = said.errors || {};
@@ -156,6 +158,9 @@
     login.elements.password.focus();
   }).then(async (ok) => { if (ok) await save(); return ok; });
 
+  // From idle.js: the log-in page would lose what is on this one.
+  document.addEventListener("session-ended", (event) => { event.preventDefault(); ask(); });
+
   // ---- "Discard draft" must not be followed by a late draft
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented || !event.target.closest("[data-draft-banner]")) return;
@@ -163,6 +168,13 @@
     clearTimeout(timer);
     form.dispatchEvent(new CustomEvent("draft:saved")); // nothing is unsaved that is wanted
     if (running) { event.preventDefault(); running.finally(() => event.target.submit()); }
+  });
+
+  // ---- the session ended while nothing was typed (idle.js): stay on the page and ask
+  document.addEventListener("session-ended", async (event) => {
+    if (stopped || leaving) return;
+    event.preventDefault();
+    declined = !await ask();
   });
 
   // ---- Save: the draft first, then the form. Before form.js, which must not think that the form is sent yet.

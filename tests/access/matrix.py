@@ -51,14 +51,14 @@ ANY  health                200 200 200 200  200 200 200 200  200 200 200 200  20
 GET  login                 302 302 302 302  302 302 302 302  302 302 302 302  302   200
 POST login                 302 302 302 302  302 302 302 302  302 302 302 302  302   200
 GET  logout                405 405 405 405  405 405 405 405  405 405 405 405  405   405
+GET  login_renew           200 200 200 200  200 200 200 200  200 200 200 200  200   200
+POST login_renew           409 409 409 409  409 409 409 409  409 409 409 409  409   422
 POST logout                302 302 302 302  302 302 302 302  302 302 302 302  302   302
 ANY  password_change       200 200 200 200  200 200 200 200  200 200 200 200  200   log
 GET  password_change_done  200 200 200 200  200 200 200 200  200 200 200 200  200   log
 POST password_change_done  405 405 405 405  405 405 405 405  405 405 405 405  405   log
 ANY  login_code            302 302 302 302  302 302 302 302  302 302 302 302  302   302
 ANY  login_passkey         302 302 302 302  302 302 302 302  302 302 302 302  302   302
-GET  login_renew           200 200 200 200  200 200 200 200  200 200 200 200  200   200
-POST login_renew           409 409 409 409  409 409 409 409  409 409 409 409  409   422
 ANY  session_state         200 200 200 200  200 200 200 200  200 200 200 200  200   200
 GET  my_account            200 200 200 200  200 200 200 200  200 200 200 200  200   log
 POST my_account            405 405 405 405  405 405 405 405  405 405 405 405  405   log
@@ -115,6 +115,8 @@ GET  contact               200 200 403 403  403 403 403 403  404 404 403 403  40
 POST contact               422 422 403 403  403 403 403 403  404 404 403 403  403   log
 GET  contact_purge         403 200 403 403  403 403 403 403  403 404 403 403  403   log
 POST contact_purge         403 422 403 403  403 403 403 403  403 404 403 403  403   log
+GET  personal_data         200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST personal_data         422 422 403 403  403 403 403 403  404 404 403 403  403   log
 GET  eligibility           200 200 200 200  200 200 403 403  404 404 404 404  403   log
 POST eligibility           403 422 403 403  403 403 403 403  404 404 404 404  403   log
 ANY  adverse_events        200 200 200 200  200 200 403 403  404 404 404 404  403   log
@@ -128,19 +130,39 @@ POST reminder_stop         422 422 403 403  403 403 403 403  404 404 403 403  40
 ANY  crf                   200 200 200 200  200 200 403 403  404 404 404 404  403   log
 GET  crf_edit              200 200 403 403  403 403 403 403  404 404 404 404  403   log
 POST crf_edit              422 422 403 403  403 403 403 403  404 404 404 404  403   log
-GET  crf_edit:imaging      200 200 200 403  403 403 403 403  404 404 404 404  403   log
-POST crf_edit:imaging      422 422 422 403  403 403 403 403  404 404 404 404  403   log
-ANY  crf:arm               302 302 302 302  302 302 403 403  404 404 404 404  403   log
 GET  draft                 405 405 405 405  405 405 403 403  405 405 405 405  403   log
 POST draft                 200 200 403 403  403 403 403 403  404 404 404 404  403   log
 GET  draft_discard         405 405 405 405  405 405 403 403  405 405 405 405  403   log
-POST draft_discard         302 302 302 302  302 302 403 403  404 404 404 404  403   log
+POST draft_discard         302 302 403 403  403 403 403 403  404 404 404 404  403   log
+GET  crf_edit:imaging      200 200 200 403  403 403 403 403  404 404 404 404  403   log
+POST crf_edit:imaging      422 422 422 403  403 403 403 403  404 404 404 404  403   log
+ANY  crf:arm               302 302 302 302  302 302 403 403  404 404 404 404  403   log
 ANY  crf_answers           200 200 200 200  200 200 403 403  404 404 404 404  403   log
 ANY  crf_answers:arm       200 200 403 200  200 403 403 403  404 404 404 404  403   log
 ANY  record_history        200 200 403 200  200 403 403 403  404 404 403 404  403   log
 ANY  record_history:arm    200 200 403 200  200 403 403 403  404 404 403 404  403   log
 GET  query_new             403 403 403 200  200 403 403 403  403 403 403 404  403   log
 POST query_new             403 403 403 422  422 403 403 403  403 403 403 404  403   log
+
+# --- freezing parts, and the site's own copy ---
+GET  freeze_subject        403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST freeze_subject        403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  freeze_event          403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST freeze_event          403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  freeze_form           403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST freeze_form           403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  freeze_lift           403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST freeze_lift           403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  casebook_pdf          200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST casebook_pdf          405 405 403 403  403 403 403 403  405 405 403 403  403   log
+GET  site_file             302 302 403 403  403 403 403 403  302 302 403 403  403   log
+POST site_file             405 405 403 403  403 403 403 403  405 405 403 403  403   log
+GET  site_file_of          200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST site_file_of          405 405 403 403  403 403 403 403  405 405 403 403  403   log
+GET  site_data             200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST site_data             405 405 403 403  403 403 403 403  405 405 403 403  403   log
+GET  site_casebooks        200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST site_casebooks        405 405 403 403  403 403 403 403  405 405 403 403  403   log
 
 # --- allocation and what shows it ---
 GET  randomize             302 302 403 403  403 403 403 403  404 404 403 403  403   log
@@ -181,6 +203,19 @@ ANY  queries               200 200 403 200  200 403 403 403  200 200 403 200  40
 GET  query                 200 200 403 200  200 403 403 403  404 404 403 404  403   log
 POST query                 422 422 403 403  403 403 403 403  404 404 403 404  403   log
 POST query:close           403 403 403 422  422 403 403 403  404 404 403 404  403   log
+POST query:cancel          403 403 403 422  422 403 403 403  404 404 403 404  403   log
+GET  query_field           302 302 403 302  302 403 403 403  404 404 403 404  403   log
+POST query_field           405 405 403 405  405 403 403 403  405 405 403 405  403   log
+GET  query_next            302 302 403 302  302 403 403 403  302 302 403 302  403   log
+POST query_next            405 405 403 405  405 403 403 403  405 405 403 405  403   log
+GET  queries_close         403 403 403 405  405 403 403 403  403 403 403 405  403   log
+POST queries_close         403 403 403 422  422 403 403 403  403 403 403 422  403   log
+GET  query_listing         403 403 403 200  200 403 403 403  403 403 403 200  403   log
+POST query_listing         403 403 403 200  200 403 403 403  403 403 403 200  403   log
+GET  query_metrics         403 403 403 200  200 403 403 403  403 403 403 200  403   log
+POST query_metrics         403 403 403 405  405 403 403 403  403 403 403 405  403   log
+GET  query_metrics_csv     403 403 403 200  200 403 403 403  403 403 403 200  403   log
+POST query_metrics_csv     403 403 403 405  405 403 403 403  403 403 403 405  403   log
 
 # --- verification, signature, freeze ---
 GET  sdv                   200 200 403 200  200 403 403 403  200 200 403 200  403   log
@@ -196,14 +231,6 @@ GET  sign                  403 200 403 403  403 403 403 403  403 404 403 403  40
 POST sign                  403 422 403 403  403 403 403 403  403 404 403 403  403   log
 GET  signatures            200 200 200 200  200 200 403 403  404 404 404 404  403   log
 POST signatures            405 405 405 405  405 405 403 403  405 405 405 405  403   log
-GET  freeze_subject        403 403 403 403  200 403 403 403  403 403 403 403  403   log
-POST freeze_subject        403 403 403 403  422 403 403 403  403 403 403 403  403   log
-GET  freeze_event          403 403 403 403  200 403 403 403  403 403 403 403  403   log
-POST freeze_event          403 403 403 403  422 403 403 403  403 403 403 403  403   log
-GET  freeze_form           403 403 403 403  200 403 403 403  403 403 403 403  403   log
-POST freeze_form           403 403 403 403  422 403 403 403  403 403 403 403  403   log
-GET  freeze_lift           403 403 403 403  200 403 403 403  403 403 403 403  403   log
-POST freeze_lift           403 403 403 403  422 403 403 403  403 403 403 403  403   log
 
 # --- audit trail, the site's own copy ---
 GET  audit_trail           200 200 403 200  200 403 403 200  200 200 403 200  403   log
@@ -214,20 +241,22 @@ GET  sign_off              403 200 403 200  200 200 403 403  403 200 403 200  40
 POST sign_off              403 405 403 405  405 405 403 403  403 405 403 405  403   log
 GET  sign_off_csv          403 200 403 200  200 200 403 403  403 200 403 200  403   log
 POST sign_off_csv          403 405 403 405  405 405 403 403  403 405 403 405  403   log
-GET  site_file             302 302 403 403  403 403 403 403  302 302 403 403  403   log
-POST site_file             405 405 403 403  403 403 403 403  405 405 403 403  403   log
-GET  site_file_of          200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST site_file_of          405 405 403 403  403 403 403 403  405 405 403 403  403   log
-GET  site_data             200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST site_data             405 405 403 403  403 403 403 403  405 405 403 403  403   log
-GET  site_casebooks        200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST site_casebooks        405 405 403 403  403 403 403 403  405 405 403 403  403   log
-GET  casebook_pdf          200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST casebook_pdf          405 405 403 403  403 403 403 403  405 405 403 403  403   log
+
+# --- how the trial runs ---
+GET  dashboard             200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST dashboard             405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  flow                  200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST flow                  405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  coming                200 200 200 200  200 200 403 403  200 200 200 200  403   log
+POST coming                405 405 405 405  405 405 403 403  405 405 405 405  403   log
+GET  calendar              404 404 404 404  404 404 404 404  404 404 404 404  404   404
+POST calendar              405 405 405 405  405 405 405 405  405 405 405 405  405   405
 
 # --- the whole trial ---
 GET  trial                 403 403 403 403  200 200 403 403  403 403 403 403  403   log
 POST trial                 403 403 403 403  405 405 403 403  403 403 403 403  403   log
+GET  open_points_csv       403 403 403 403  200 200 403 403  403 403 403 403  403   log
+POST open_points_csv       403 403 403 403  405 405 403 403  403 403 403 403  403   log
 GET  trial_freeze          403 403 403 403  405 403 403 403  403 403 403 403  403   log
 POST trial_freeze          403 403 403 403  422 403 403 403  403 403 403 403  403   log
 GET  trial_unfreeze        403 403 403 403  405 403 403 403  403 403 403 403  403   log
@@ -236,8 +265,6 @@ GET  trial_lock            403 403 403 403  403 405 403 403  403 403 403 403  40
 POST trial_lock            403 403 403 403  403 302 403 403  403 403 403 403  403   log
 GET  trial_unlock          403 403 403 403  405 403 403 403  403 403 403 403  403   log
 POST trial_unlock          403 403 403 403  302 403 403 403  403 403 403 403  403   log
-GET  open_points_csv       403 403 403 403  200 200 403 403  403 403 403 403  403   log
-POST open_points_csv       403 403 403 403  405 405 403 403  403 403 403 403  403   log
 GET  data_versions         403 403 403 403  200 200 403 403  403 403 403 403  403   log
 POST data_versions         403 403 403 403  405 405 403 403  403 403 403 403  403   log
 GET  data_version          403 403 403 403  404 403 403 403  403 403 403 403  403   log
@@ -257,8 +284,8 @@ GET  data_version          403 403 403 403  200 200 403 403  403 403 403 403  40
 GET  export_zip            403 403 403 403  200 200 403 403  403 403 403 403  403   log
 ANY  allocation_slip       200 200 403 200  200 200 403 403  404 404 403 404  403   log
 ANY  radiotherapy          200 200 403 200  200 200 403 403  404 404 404 404  403   log
-ANY  record_history        200 200 403 200  200 403 403 403  404 404 403 404  403   log
 POST list_open             403 403 403 403  403 403 200 403  403 403 403 403  403   log
+ANY  crf_answers:arm       200 200 403 200  200 200 403 403  404 404 404 404  403   log
 """
 
 #: What each address needs in its path beside `code`, the participant's; by URL name, or name:variant.
@@ -279,15 +306,17 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "reminder_stop": lambda w: {"pk": w.reminder.pk},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
+    "crf_answers": lambda w: {"spec_code": "P.DM", "key": "form"},
+    "crf_answers:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
+    "verify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
+    "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "item": w.query.item},
+    "flow": lambda w: {"key": "randomised"},
+    "calendar": lambda w: {"token": "forged"},
     "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf_edit:imaging": lambda w: {"spec_code": "F.IMAGING", "key": "W2"},
     "record_history": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
     "record_history:arm": lambda w: {"spec_code": "R.RT", "pk": w.arm_query.record_id},
-    "crf_answers": lambda w: {"spec_code": "P.DM", "key": "form"},
-    "crf_answers:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
-    "verify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
     "verify:arm": lambda w: {"spec_code": "R.RT", "pk": w.arm_query.record_id},
-    "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "?": "item=height_cm"},
     "freeze_event": lambda w: {"event": "W2"},
     "freeze_form": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
     "freeze_lift": lambda w: {"pk": w.freeze.pk},
@@ -304,6 +333,8 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "list_open": lambda w: {"pk": w.sealed.pk},
     "query": lambda w: {"pk": w.query.pk},
     "query:close": lambda w: {"pk": w.query.pk},
+    "query:cancel": lambda w: {"pk": w.query.pk},
+    "query_field": lambda w: {"pk": w.query.pk},
     "data_version": lambda w: {"number": 1},
     "export_zip": lambda w: {"number": 1},
 }
@@ -311,6 +342,7 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
 POSTED: dict[str, Mapping[str, Any]] = {
     "query": {"verb": "answer"},
     "query:close": {"verb": "close"},
+    "query:cancel": {"verb": "cancel"},
 }
 
 

@@ -8,7 +8,7 @@ from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
-from patients.crfs import DEMOGRAPHICS, SITES
+from patients.crfs import DEMOGRAPHICS, SITES, STATUS
 from patients.models import Demographics, DiseaseSite, SitesOfDisease
 from spinetrial.audit.clock import at
 from spinetrial.audit.models import AuditEntry
@@ -16,8 +16,10 @@ from spinetrial.crf import save
 from spinetrial.crf.forms import form_data
 from spinetrial.crf.models import Draft
 from spinetrial.crf.save import enter
+from spinetrial.review.models import Explanation
 from tests.cast import make_cast
 from tests.followup.helpers import noon, registered
+from tests.patients.factory import VALUES
 
 ANSWERS = {"birth_date": date(1960, 1, 1), "sex": "female", "height_cm": 160}
 SITE_ROW = {"level": "T8", "lesion": "lytic", "fracture": False, "prior_rt": False, "prior_surgery": False}
@@ -190,6 +192,39 @@ def test_an_answer_that_is_no_possible_value_is_shown_as_typed_and_refused_after
     assert Demographics.objects.get().height_cm == 161
 
 
+def test_a_reason_why_there_is_no_answer_is_chosen_like_an_answer(client, cast, subject, record):
+    """They said the height was not done; I measured it. And the other way round."""
+    stored = {"birth_date": ANSWERS["birth_date"], "sex": "female"}
+    enter(DEMOGRAPHICS, subject, cast.investigator_a, {**stored, "height_cm__missing": "ND"},
+          record=Demographics.objects.get(), reason="theirs")  # fmt: skip
+    client.force_login(cast.coordinator_a)
+    page = client.post(url(subject), posting(DEMOGRAPHICS, {**ANSWERS, "height_cm": 172}))
+    (each,) = page.context["differences"]
+    assert (each.mine, each.stored, each.before) == ("172 cm", "Not done", "160 cm")
+    assert each.who == cast.investigator_a.audit_name
+    assert client.post(url(subject), choosing(page, height_cm="mine")).status_code == 302
+    now = Demographics.objects.get()
+    assert (now.height_cm, now.missing) == (172, {})
+
+    page = client.post(url(subject), posting(DEMOGRAPHICS, {**stored, "height_cm__missing": "REF"}, seen=2))
+    (each,) = page.context["differences"]
+    assert (each.mine, each.stored, each.before) == ("Refused", "172 cm", "Not done")
+    assert client.post(url(subject), choosing(page, height_cm="mine")).status_code == 302
+    now = Demographics.objects.get()
+    assert (now.height_cm, now.missing) == (None, {"height_cm": "REF"})
+
+
+def test_an_explanation_typed_into_an_older_version_is_not_lost(client, cast, subject):
+    values = {**VALUES["P.STATUS"], "assessed_on": date(2025, 8, 20), "pulse": 170}
+    data = posting(STATUS, values, seen=0, reason="", **{"explain-pulse_unlikely": "fibrillation"})
+    client.force_login(cast.coordinator_a)
+    assert client.post(url(subject, STATUS), data).status_code == 302
+    assert client.post(url(subject, STATUS), data).status_code == 302, "a double click"
+    again = {**data, "explain-pulse_unlikely": "flutter", "form_reason": "seen again"}
+    assert client.post(url(subject, STATUS), again).status_code == 302
+    assert Explanation.objects.filter(ended_at=None).get().text == "flutter"
+
+
 # --- rows ---
 
 
@@ -326,11 +361,11 @@ def test_a_save_that_comes_between_look_and_lock_gives_the_choice(client, cast, 
     """The other save happens after the page compared the versions and before the row is locked."""
     real = save.save_record
 
-    def late(form, actor, reason="", *, request_id=""):
+    def late(form, actor, reason="", **more):
         if actor == cast.coordinator_a:
             monkeypatch.setattr(save, "save_record", real)
             change(record, cast.investigator_a, height_cm=161)
-        return real(form, actor, reason, request_id=request_id)
+        return real(form, actor, reason, **more)
 
     monkeypatch.setattr(save, "save_record", late)
     client.force_login(cast.coordinator_a)

@@ -1,6 +1,7 @@
 """Nothing typed is lost: drafts on the server, log-in renewed over the form, forms that come back as they were."""
 
 import json
+import re
 from datetime import date, timedelta
 from html.parser import HTMLParser
 from urllib.parse import urlencode
@@ -16,10 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from followup.crfs import VISIT
-from patients.crfs import CONSENT, DEMOGRAPHICS, SITES
+from patients.crfs import CONSENT, DEMOGRAPHICS, SITES, STATUS
 from patients.models import Demographics, DiseaseSite, SitesOfDisease
 from radiotherapy.crfs import COURSE
-from spinetrial.access import policy
+from spinetrial.access import policy, second_factor
+from spinetrial.access.limits import LIMITS
 from spinetrial.access.models import Membership
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
@@ -32,6 +34,8 @@ from spinetrial.crf.save import enter
 from spinetrial.crf.spec import Keeping
 from spinetrial.crf.tasks import forget_old_drafts
 from spinetrial.review import trial
+from spinetrial.review.freezes import do_freeze_part
+from tests.access.test_mfa import SECRET, code
 from tests.cast import PASSWORD, SETUP
 from tests.followup.helpers import DONE, noon, registered, treated
 
@@ -460,6 +464,58 @@ def test_a_form_sent_after_the_session_ended_is_still_there_as_draft(client, cas
     )
     assert back.context["form"]["height_cm"].value() == "171"
     assert "Your draft of" in back.content.decode()
+
+
+def test_with_a_second_factor_the_renewal_wants_the_code_too(client, cast, subject):
+    second_factor.do_enrol(cast.coordinator_a, SECRET, 0)
+    client.force_login(cast.coordinator_a)
+    page = client.get(edit_url(subject)).content.decode()
+    assert re.search(r"data-renew-code>", page), "the field for the code is there from the start"
+    client.logout()
+    for wrong in ("", "000000"):
+        refused = post_renew(client, "coordinator-a", PASSWORD, code=wrong)
+        assert refused.status_code == 422
+        assert set(refused.json()["errors"]) == {"code"}
+        assert "_auth_user_id" not in client.session
+    assert post_renew(client, "coordinator-a", PASSWORD, code=code(NOW, SECRET)).status_code == 200
+    assert client.session["_auth_user_id"] == str(cast.coordinator_a.pk)
+    assert AuditEntry.objects.filter(act="login").latest("id").changes == {"second factor": "app"}
+
+
+def test_a_person_without_second_factor_sees_no_field_for_a_code(client, cast, subject):
+    client.force_login(cast.coordinator_a)
+    assert "data-renew-code hidden" in client.get(edit_url(subject)).content.decode()
+
+
+def test_failures_of_the_renewal_lock_the_account_like_those_of_the_log_in(client, cast, settings):
+    answers = [post_renew(client, "coordinator-a", "wrong").status_code for _n in range(settings.AXES_FAILURE_LIMIT)]
+    assert answers[:-1] == [422] * (settings.AXES_FAILURE_LIMIT - 1)
+    assert post_renew(client, "coordinator-a", PASSWORD).status_code == 429
+    assert "_auth_user_id" not in client.session
+
+
+def test_one_address_cannot_try_the_renewal_for_ever(client, cast, settings):
+    settings.RATE_LIMITS = True
+    answers = [post_renew(client, f"nobody-{n}", "wrong").status_code for n in range(LIMITS["log-in"].times + 1)]
+    assert answers == [422] * LIMITS["log-in"].times + [429]
+
+
+def test_a_frozen_form_takes_no_draft_and_another_form_does(client, cast, subject):
+    record = enter(DEMOGRAPHICS, subject, cast.coordinator_a, ANSWERS)
+    do_freeze_part(cast.data_manager, subject, "clean", event="BL", spec_code="P.DM", record_id=record.pk)
+    client.force_login(cast.coordinator_a)
+    answer = autosave(client, subject, {**ANSWERS, "height_cm": 171}, seen=1)
+    assert answer.status_code == 409
+    assert "frozen this form" in answer.json()["error"]
+    assert autosave(client, subject, SITES_ANSWERS, SITES).status_code == 200
+
+
+def test_a_reason_for_no_answer_and_an_explanation_come_back_from_the_draft(client, cast, subject):
+    client.force_login(cast.coordinator_a)
+    autosave(client, subject, {"height_cm__missing": "ND"})
+    assert Page(client.get(edit_url(subject))).answers()["height_cm__missing"] == ["ND"]
+    autosave(client, subject, {"pulse": "170", "explain-pulse_unlikely": "fibrillation"}, STATUS)
+    assert Page(client.get(edit_url(subject, STATUS))).answers()["explain-pulse_unlikely"] == ["fibrillation"]
 
 
 # --- what is typed comes back ---

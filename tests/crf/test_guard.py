@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection, connections, transaction
 
 from patients.crfs import DEMOGRAPHICS
 from patients.models import Contact, Demographics, Subject
+from patients.subjects import do_change_contact, do_purge_contact
 from spinetrial.access.models import TrialState, User
 from spinetrial.audit.acting import acting
 from spinetrial.crf.registry import all_specs
@@ -210,10 +211,13 @@ def test_two_freezes_at_once_make_one(committed_db):
     assert isinstance(answer[0], trial.WrongState)
 
 
-def test_contacts_are_closed_too(cast, saved):
+def test_contacts_are_closed_on_the_screen_and_can_be_deleted_all_the_same(cast, saved):
+    """A person may be forgotten after a lock; contacts are no trial data (tests/patients/test_names.py)."""
     freeze(cast)
-    with pytest.raises(DatabaseError, match="trial is frozen"), acting(cast.coordinator_a, "new number"):
-        Contact.objects.filter(subject=saved.subject).update(telephone="x")
+    with pytest.raises(trial.EntryClosed):
+        do_change_contact(cast.coordinator_a, saved.subject, {"telephone": "x"}, "new number")
+    do_purge_contact(cast.investigator_a, saved.subject, "asked for", without_grounds=True)
+    assert not Contact.objects.filter(subject=saved.subject).exists()
 
 
 def test_the_guard_is_a_refusal_of_its_own_kind(cast, saved):

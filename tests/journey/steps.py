@@ -240,8 +240,8 @@ def confirm_eligibility(page, subject: str, day: date) -> None:
             "other_serious_disease": "False",
         },
     )
-    page.get_by_role("button", name="Answer as proposed").click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Answer as proposed").click()
     shot(page, "eligibility")
-    page.get_by_role("button", name="Confirm eligibility").click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Confirm eligibility").click()

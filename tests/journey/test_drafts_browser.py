@@ -63,7 +63,7 @@ def test_typing_is_kept_and_a_reload_brings_it_back_with_added_rows(cast_here, s
     page.locator("#sites-0-row .btn-remove").click()
     assert page.locator("#sites-0-row.row-removed").count() == 1
     wait_for_draft(page)
-    page.wait_for_function("document.querySelector('[data-unsaved]').hidden")
+    page.locator("[data-unsaved]").wait_for(state="hidden")
     shot(page, "draft_saved")
 
     page.reload()
@@ -111,7 +111,7 @@ def test_save_after_the_session_ended_asks_and_then_saves(cast_here, subject, br
     open_form(page, subject)
     fill(page, DEMOGRAPHICS, {"birth_date": "1961-02-03", "sex": "female", "height_cm": 171})
     wait_for_draft(page)
-    page.wait_for_function("document.querySelector('[data-unsaved]').hidden")
+    page.locator("[data-unsaved]").wait_for(state="hidden")
     Session.objects.all().delete()
     page.get_by_role("button", name="Save", exact=True).click()
     log_in_over_the_form(page)

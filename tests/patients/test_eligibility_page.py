@@ -297,5 +297,5 @@ def test_queries_do_not_grow_with_answers(page, cast):
     change(STATUS, here.subject, cast.coordinator_a, pulse=80)
     change(STATUS, here.subject, cast.coordinator_a, pulse=81)
     assert count() == full
-    assert full <= empty + 7
-    assert full <= 45
+    assert full <= empty + 13  # a stored form has a state, marks, signatures
+    assert full <= 50

@@ -181,7 +181,8 @@ def test_the_thread_on_the_screen(client, cast, query):
         ("coordinator_a", "close", 403),
         ("monitor_a", "answer", 403),
         ("monitor_a", "reopen", 422),  # there is no answer yet that could be refused
-        ("coordinator_a", "cancel", 404),
+        ("coordinator_a", "cancel", 403),
+        ("coordinator_a", "guess", 404),
         ("coordinator_a", "", 404),
     ],
 )

@@ -2,9 +2,11 @@
 
 import threading
 from datetime import date
+from io import StringIO
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from followup.crfs import VISIT
@@ -258,6 +260,7 @@ def test_a_value_altered_past_the_triggers_is_found_by_its_hash(committed_db, ow
     signed(cast, record)
     signed(cast, other)
     assert verify_signatures() == []
+    call_command("verify_signatures", stdout=StringIO())
     with owner_connection.cursor() as cursor:
         cursor.execute("ALTER TABLE followup_visit DISABLE TRIGGER USER")
         cursor.execute("UPDATE followup_visit SET nrs_worst = 0 WHERE id = %s", [record.pk])
@@ -267,6 +270,10 @@ def test_a_value_altered_past_the_triggers_is_found_by_its_hash(committed_db, ow
     assert altered.found_hash
     assert altered.found_hash != altered.signed_hash
     assert (gone.record_id, gone.found_hash) == (other.pk, "")
+    said = StringIO()
+    with pytest.raises(CommandError, match="2 signed records"):
+        call_command("verify_signatures", stderr=said)
+    assert f"(F.VISIT {record.pk})" in said.getvalue()
 
 
 # --- at the same moment ---

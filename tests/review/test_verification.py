@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
@@ -18,8 +19,10 @@ from spinetrial.crf.content import stored
 from spinetrial.crf.registry import all_specs, get_spec
 from spinetrial.crf.reviewing import Changed, items_to_verify, sdv_of, verify
 from spinetrial.review import trial, verification
+from spinetrial.review.apps import KEPT
 from spinetrial.review.models import Verification
 from tests.followup.helpers import MORPHINE, change, noon, treated, visit
+from tests.test_architecture import tables_without
 
 DAY = date(2026, 1, 20)
 
@@ -361,3 +364,17 @@ def test_every_form_has_a_canonical_content(cast, subject):
     for spec in (*all_specs(), DEMOGRAPHICS, PAIN):
         rows = {group.key: [group.model(pk=1, subject=subject)] for group in spec.rows}
         assert canonical(spec, spec.model(pk=1, subject=subject), rows)
+
+
+def test_every_table_of_a_crf_drops_and_voids_and_what_was_said_is_kept(committed_db, owner_connection):
+    """With a planted fault: a table that lost its trigger is found."""
+    tables = [spec.model for spec in all_specs()] + [group.model for spec in all_specs() for group in spec.rows]
+    kept = [apps.get_model("review", name) for name in KEPT]
+    assert len(tables) > 15
+    assert tables_without("crf_changed", tables) == []
+    assert tables_without("review_kept", kept) == []
+    with owner_connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER crf_changed ON followup_visitanalgesic")
+        cursor.execute("DROP TRIGGER review_kept ON review_signature")
+    assert tables_without("crf_changed", tables) == ["followup_visitanalgesic"]
+    assert tables_without("review_kept", kept) == ["review_signature"]

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                 ('hash', models.CharField(max_length=64)),
             ],
             options={
-                'indexes': [models.Index(fields=['subject_id', 'id'], name='audit_entry_subject'), models.Index(fields=['table_name', 'row_id'], name='audit_entry_row'), models.Index(fields=['at'], name='audit_entry_at')],
+                'indexes': [models.Index(fields=['subject_id', 'id'], name='audit_entry_subject'), models.Index(fields=['table_name', 'row_id'], name='audit_entry_row'), models.Index(fields=['at'], name='audit_entry_at'), models.Index(fields=['actor_id', 'id'], name='audit_entry_actor'), models.Index(fields=['act', 'id'], name='audit_entry_act')],
                 'constraints': [models.UniqueConstraint(fields=('chain', 'seq'), name='audit_entry_chain_seq')],
             },
         ),
