@@ -45,8 +45,8 @@ class _Act:
     clock: str
 
 
-#: Shown as the replacement character: a reason made of them alone is odd, but it is what was given.
-_CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")
+# Replaced, not taken out: a reason of nothing else would become empty, which the database refuses.
+_CONTROLS = {0: None, **dict.fromkeys((*range(1, 9), 11, 12, *range(14, 32), 127), "\ufffd")}
 _NOBODY = _Act("", "", "", "", "")
 _current: ContextVar[_Act] = ContextVar("audit_act", default=_NOBODY)
 

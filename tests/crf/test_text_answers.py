@@ -68,4 +68,11 @@ def test_a_reason_goes_on_the_trail_without_control_characters(cast):
     with acting(cast.administrator, "bell\x07 and \x1b[31mred\x00"):
         cast.outsider.full_name = "Renamed"
         cast.outsider.save()
-    assert AuditEntry.objects.latest("id").reason == "bell and [31mred"
+    assert AuditEntry.objects.latest("id").reason == "bell\ufffd and \ufffd[31mred"
+
+
+def test_a_reason_of_control_characters_alone_is_a_reason_and_no_server_error(cast):
+    with acting(cast.administrator, "\x7f\x85"):
+        cast.outsider.full_name = "Renamed"
+        cast.outsider.save()
+    assert AuditEntry.objects.latest("id").reason == "\ufffd"
