@@ -153,7 +153,7 @@ def _sheets(subject: Subject, specs: list[CrfSpec], event: str, only: list[Key] 
     held = _manifests_by_key(signatures.signed_records([subject.pk]))
     verified = verification.verified_items([subject.pk])
     asked: dict[Key, list[dict[str, Any]]] = defaultdict(list)
-    for query in of_subject(subject, Query).filter(state__in=LIVE).select_related("subject"):
+    for query in of_subject(subject, Query).filter(state__in=LIVE).select_related("subject__site"):
         asked[query.spec_code, query.record_id].append(describe(query))
     return [
         Sheet(
