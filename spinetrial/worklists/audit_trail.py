@@ -30,7 +30,8 @@ from spinetrial.crf.spec import CrfSpec
 from spinetrial.exports.csvfile import cell
 from spinetrial.worklists.history import in_words
 
-PER_PAGE = 100
+#: Entries, of which a first entry of a form is a row per answer.
+PER_PAGE = 40
 
 #: Acts in words. One that is missing here is shown as it is stored.
 ACTS = {
