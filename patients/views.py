@@ -9,13 +9,14 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters
 
+from patients import eligibility_conflict
 from patients.crfs import CONSENT, SCREENING
 from patients.eligibility import FACT_ITEMS, Assessment, NotEligible, asks_answer, assess, seen_of
 from patients.forms import AnswersForm, ContactForm, PurgeForm, RegisterForm
@@ -37,6 +38,7 @@ from patients.subjects import (
 from spinetrial.access.gate import SignedInRequest, get_record, may, requires, sites_for
 from spinetrial.access.models import StudySite, TrialState
 from spinetrial.crf import drafts, save
+from spinetrial.crf.conflict import MINE
 from spinetrial.crf.display import field_text
 from spinetrial.crf.forms import CrfForm, crf_form, form_data
 from spinetrial.crf.models import Draft
@@ -211,16 +213,26 @@ def _take(request: SignedInRequest, subject: Subject, found: Assessment) -> Http
 
 def _answer(request: SignedInRequest, subject: Subject, found: Assessment) -> HttpResponse:
     """Save what was posted, with `confirm` also confirm. Answers are kept when the confirmation is refused."""
-    posted, confirm = request.POST, "confirm" in request.POST
+    posted: QueryDict = request.POST
+    confirm = "confirm" in posted
+    stranger = opened_by_another(request)
+    stored = str(found.record.row_version if found.record else 0)
+    if not stranger and posted.get("seen_version", "") != stored:
+        answers = _answers_form(found, posted)
+        typed_form = _screening_form(subject, found, answers, posted, confirmed=False)
+        differing = eligibility_conflict.differences(found, answers.codes, typed_form, posted)
+        if differing and not eligibility_conflict.settled(posted, stored, differing):
+            return eligibility_conflict.page(request, subject, stored, differing)
+        if not any(each.chosen == MINE for each in differing):
+            drafts.discard(request.user, subject, SCREENING, ONCE_KEY)
+            messages.success(request, _("The stored answers stand; nothing was changed."))
+            return redirect("eligibility", subject.code)
+        posted, confirm = eligibility_conflict.merged(found, posted, differing), False
     answers = _answers_form(found, posted)
     form = _screening_form(subject, found, answers, posted, confirmed=confirm)
-    if stranger := opened_by_another(request):
+    if stranger:
         form.add_error(None, stranger)
-    valid = all([answers.is_valid(), form.is_valid()])
-    stored = str(found.record.row_version if found.record else 0)
-    if posted.get("seen_version", "") != stored:
-        return _refused(request, subject, found, answers, form, save.Conflict())
-    if not valid:
+    if not all([answers.is_valid(), form.is_valid()]):
         return _eligibility_page(request, subject, found, answers, form, status=422)
     typed = posted.get("form_reason", "").replace("\0", "").strip()[:500]
     if not typed and _changes_saved(form, found):
@@ -235,8 +247,11 @@ def _answer(request: SignedInRequest, subject: Subject, found: Assessment) -> Ht
             form.is_valid()  # the same answers without the confirmation
             _save(request, form, typed or "answers completed")
         drafts.discard(request.user, subject, SCREENING, ONCE_KEY)
-    except (save.Conflict, trial.EntryClosed) as refusal:
-        return _refused(request, subject, found, answers, form, refusal)
+    except save.Conflict:  # somebody saved between the look above and the lock
+        return _answer(request, subject, assess(subject))
+    except trial.EntryClosed as refusal:
+        form.add_error(None, save.describe_refusal(refusal))
+        return _eligibility_page(request, subject, found, answers, form, status=422)
     if refused:
         messages.warning(
             request, _("Your answers are saved. Not confirmed: something still stands in the way, see below.")
@@ -251,22 +266,6 @@ def _answer(request: SignedInRequest, subject: Subject, found: Assessment) -> Ht
 
 def _save(request: SignedInRequest, form: CrfForm, reason: str) -> None:
     save.save_record(form, request.user, reason, request_id=request.request_id)  # type: ignore[attr-defined]
-
-
-def _refused(
-    request: SignedInRequest,
-    subject: Subject,
-    found: Assessment,
-    answers: AnswersForm,
-    form: CrfForm,
-    refusal: Exception,
-) -> HttpResponse:
-    form.add_error(None, save.describe_refusal(refusal))
-    if isinstance(refusal, save.Conflict):
-        # What the other person saved is on the page now, so the next save may follow it.
-        found = assess(subject)
-        form.data["seen_version"] = str(found.record.row_version if found.record else 0)  # type: ignore[index]
-    return _eligibility_page(request, subject, found, answers, form, status=422)
 
 
 def _changes_saved(form: CrfForm, found: Assessment) -> bool:

@@ -176,22 +176,93 @@ def test_another_site_finds_nothing(page, cast, who):
     assert here.post({"seen_version": "0"}).status_code == 404
 
 
-def test_two_investigators_on_one_page(page):
-    first = page()
-    opened = fields(first.get().content.decode())
-    first.send(**JUDGEMENTS, answer_INC2a="yes")
-    response = first.post({**opened, **JUDGEMENTS, "expected_survival_months": "5", "answer_INC2a": "no"})
+def clashing(page):
+    """The colleague saved 9 months and INC2a yes; the one whose page is older types 5 months and no."""
+    here = page()
+    opened = fields(here.get().content.decode())
+    here.send(**JUDGEMENTS, answer_INC2a="yes")
+    response = here.post({**opened, **JUDGEMENTS, "expected_survival_months": "5", "answer_INC2a": "no"})
+    return here, response
+
+
+def stored_answers():
+    record = Eligibility.objects.get()
+    return record.expected_survival_months, EligibilityAnswer.objects.get(criterion="INC2a").answer
+
+
+def picked(html, **choices):
+    data = fields(html)
+    return {**data, **{f"pick:{name}": choice for name, choice in choices.items()}}
+
+
+def test_two_investigators_on_one_page_choose_answer_by_answer(page):
+    here, response = clashing(page)
     html = response.content.decode()
     assert response.status_code == 422
     assert "Someone else saved this form" in html
-    record = Eligibility.objects.get()
-    assert (record.expected_survival_months, record.row_version) == (9, 1)
-    mine = fields(html)
-    assert (mine["expected_survival_months"], mine["answer_INC2a"]) == ("5", "no")
-    # having compared, the second one may save
-    response = first.post({**mine, "form_reason": "agreed with the colleague"})
+    assert stored_answers() == (9, "yes")
+    assert {each.name for each in response.context["differences"]} == {"expected_survival_months", "INC2a"}
+    assert all(each.chosen == "" for each in response.context["differences"]), "nothing is proposed"
+    response = here.post(
+        picked(html, expected_survival_months="mine", INC2a="stored") | {"form_reason": "agreed"}, "resolve"
+    )
     assert response.status_code == 302
-    assert Eligibility.objects.get().expected_survival_months == 5
+    assert stored_answers() == (5, "yes")
+    assert AuditEntry.objects.filter(table_name="patients_eligibility", reason="agreed").exists()
+
+
+def test_a_choice_needs_every_answer_and_a_reason(page):
+    here, response = clashing(page)
+    html = response.content.decode()
+    for data in (
+        picked(html, INC2a="mine") | {"form_reason": "agreed"},
+        picked(html, INC2a="mine", expected_survival_months="mine"),
+        picked(html, INC2a="perhaps", expected_survival_months="mine") | {"form_reason": "agreed"},
+    ):
+        again = here.post(data, "resolve")
+        assert again.status_code == 422
+        assert again.context["differences"]
+        assert fields(again.content.decode())["expected_survival_months"] == "5", "what was typed is still there"
+    assert stored_answers() == (9, "yes")
+
+
+def test_choosing_what_is_stored_changes_nothing(page):
+    here, response = clashing(page)
+    before = audited()
+    data = picked(response.content.decode(), INC2a="stored", expected_survival_months="stored")
+    assert here.post(data, "resolve").status_code == 302
+    assert (stored_answers(), audited()) == ((9, "yes"), before)
+
+
+def test_a_third_save_meanwhile_brings_the_choice_again(page):
+    here, response = clashing(page)
+    data = picked(response.content.decode(), INC2a="mine", expected_survival_months="mine") | {"form_reason": "agreed"}
+    here.send(expected_survival_months="7", form_reason="a third look")
+    again = here.post(data, "resolve")
+    assert again.status_code == 422
+    assert again.context["moved"]
+    assert stored_answers() == (7, "yes")
+
+
+def test_a_choice_never_confirms(page):
+    here = page()
+    opened = fields(here.get().content.decode())
+    here.send(**JUDGEMENTS, answer_INC2a="yes")
+    typed = {**opened, **JUDGEMENTS, "expected_survival_months": "5", "answer_INC2a": "yes"}
+    response = here.post(typed, "confirm")
+    assert response.status_code == 422
+    data = picked(response.content.decode(), expected_survival_months="mine") | {"form_reason": "agreed"}
+    assert here.post({**data, "confirm": "1"}, "resolve").status_code == 302
+    record = Eligibility.objects.get()
+    assert (record.expected_survival_months, record.confirmed) == (5, False)
+
+
+def test_the_same_answers_typed_twice_are_no_clash(page):
+    here = page()
+    opened = fields(here.get().content.decode())
+    here.send(**JUDGEMENTS, answer_INC2a="yes")
+    assert here.post({**opened, **JUDGEMENTS, "answer_INC2a": "yes"}).status_code == 302
+    assert Eligibility.objects.get().row_version == 1
 
 
 def test_data_changed_under_an_open_page_make_its_answers_void(page, cast):
@@ -266,9 +337,10 @@ def test_nonsense_is_answered_in_words(page, button):
     here = page(status={"qtc_ms": 490})
     names = [*JUDGEMENTS, "answer_INC2a", "answer_EXC3a", "reason_EXC3a", "seen_INC2a", "seen_version", "form_reason"]
     for bad in ("", "maybe", "x" * 10_000, "\N{PILE OF POO}" * 50, "\0", "1e999"):
-        assert here.post(dict.fromkeys(names, bad), button).status_code in (200, 422)
+        # a page without answers differs in nothing from a form without answers: back to it, nothing saved
+        assert here.post(dict.fromkeys(names, bad), button).status_code in ((302, 422) if bad == "" else (200, 422))
         assert here.post({"seen_version": "0", **dict.fromkeys(JUDGEMENTS, bad)}, button).status_code in (200, 302, 422)
-    assert here.post({}, button).status_code in (200, 422)
+    assert here.post({}, button).status_code in (200, 302, 422)
     assert not EligibilityAnswer.objects.filter(criterion__in=["INC2a", "EXC3a"]).exclude(answer="").exists()
 
 
