@@ -338,7 +338,9 @@ def test_nonsense_is_answered_in_words(page, button):
     names = [*JUDGEMENTS, "answer_INC2a", "answer_EXC3a", "reason_EXC3a", "seen_INC2a", "seen_version", "form_reason"]
     for bad in ("", "maybe", "x" * 10_000, "\N{PILE OF POO}" * 50, "\0", "1e999"):
         # a page without answers differs in nothing from a form without answers: back to it, nothing saved
-        assert here.post(dict.fromkeys(names, bad), button).status_code in ((302, 422) if bad == "" else (200, 422))
+        assert here.post(dict.fromkeys(names, bad), button).status_code in (
+            (200, 302, 422) if bad == "" else (200, 422)
+        )
         assert here.post({"seen_version": "0", **dict.fromkeys(JUDGEMENTS, bad)}, button).status_code in (200, 302, 422)
     assert here.post({}, button).status_code in (200, 302, 422)
     assert not EligibilityAnswer.objects.filter(criterion__in=["INC2a", "EXC3a"]).exclude(answer="").exists()
