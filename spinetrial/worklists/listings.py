@@ -71,7 +71,8 @@ class ListingForm(forms.Form):
     high = forms.CharField(label=gettext_lazy("and"), required=False, max_length=100)
 
     def __init__(self, user: User, data: Any) -> None:
-        super().__init__(data)
+        # Without a form chosen nothing is asked yet, so nothing is wrong yet.
+        super().__init__(data if data.get("form") else None)
         specs = listable(user)
         any_choice = [("", "---------")]
         self.spec = next((spec for spec in specs if spec.code == data.get("form", "")), None)
@@ -224,10 +225,10 @@ def _event_title(spec: CrfSpec, record: Any) -> str:
 @requires("query.raise")
 def query_listing(request: SignedInRequest) -> HttpResponse:
     """List answers and choose what to ask about. POST: `step` preview shows what would be opened, open opens it."""
-    form = ListingForm(request.user, request.GET if request.GET.get("form") else {})
+    form = ListingForm(request.user, request.GET)
     if request.method == "POST" and form.is_valid() and form.spec is not None:
         return _asked(request, form.spec, form)
-    status = 422 if form.is_bound and request.GET.get("form") and not form.is_valid() else 200
+    status = 422 if form.is_bound and not form.is_valid() else 200
     return _listing_page(request, form, AskForm(), status=status)
 
 

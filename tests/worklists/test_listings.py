@@ -298,3 +298,10 @@ def test_imaging_of_a_visit_is_named_by_its_visit(client, cast):
         enter(IMAGING, followed, cast.coordinator_a, {"status": "not_done", "not_done_reason": "refused"}, event="M3")
     shown = page(client, cast.monitor_a, form="F.IMAGING")
     assert [row["event"] for row in shown.context["rows"]] == ["Month 3"]
+
+
+def test_before_a_form_is_chosen_nothing_is_wrong(client, cast):
+    client.force_login(cast.monitor_a)
+    response = client.get(reverse("query_listing"))
+    assert response.status_code == 200
+    assert "This field is required" not in response.content.decode()
