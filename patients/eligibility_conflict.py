@@ -7,6 +7,7 @@ the choice itself is made on the page that every form uses.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
@@ -18,7 +19,7 @@ from patients.eligibility import Assessment
 from patients.models import Eligibility, EligibilityAnswer, Subject
 from patients.models.eligibility import CriterionAnswer
 from spinetrial.access.gate import SignedInRequest
-from spinetrial.crf.conflict import MINE, STORED, Difference
+from spinetrial.crf.conflict import MINE, STORED, Difference, Past, past_of, proposed
 from spinetrial.crf.display import display_value, field_text
 from spinetrial.crf.drafts import is_answer
 from spinetrial.crf.forms import CrfForm
@@ -28,18 +29,20 @@ from spinetrial.protocol import CURRENT, events
 def differences(found: Assessment, codes: tuple[str, ...], form: CrfForm, posted: QueryDict) -> list[Difference]:
     """Where the answers typed (`posted`; `form` made of them) differ from those stored.
 
-    Nothing is proposed but for a question the person left unanswered: there the stored answer is.
+    Where only one of the two changed an answer since the page was opened, that one is proposed.
     """
-    choices = [*_items(found.record, form, posted), *_criteria(found, codes, posted)]
+    record = found.record
+    past = past_of(SCREENING, record.subject, record, posted.get("seen_version", "")) if record else Past()
     decided = []
-    for each in choices:
+    for each in (*_items(record, past, form, posted), *_criteria(found, past, codes, posted)):
         choice = posted.get(each.input_name, "")
-        chosen = choice if choice in (MINE, STORED) else ("" if each.mine else STORED)
-        decided.append(Difference(**{**vars(each), "chosen": chosen}))
+        if choice not in (MINE, STORED):
+            choice = proposed(each.mine, each.stored, each.before, known=each.before is not None)
+        decided.append(Difference(**{**vars(each), "chosen": choice}))
     return decided
 
 
-def _items(record: Eligibility | None, form: CrfForm, posted: QueryDict) -> Iterator[Difference]:
+def _items(record: Eligibility | None, past: Past, form: CrfForm, posted: QueryDict) -> Iterator[Difference]:
     form.is_valid()  # brings what is typed into the instance
     for item in SCREENING.items():
         if item.name == "confirmed":
@@ -48,10 +51,14 @@ def _items(record: Eligibility | None, form: CrfForm, posted: QueryDict) -> Iter
         mine = posted.get(item.name, "")[:500] if wrong else display_value(form.instance, item.name)
         stored = display_value(record, item.name) if record else ""
         if mine != stored:
-            yield Difference(item.name, SCREENING.label(item.name), mine, stored, None, "", None, "")
+            before = display_value(past.record, item.name) if past.record is not None else None
+            entry = past.changed.get(item.name)
+            who, when = (entry.actor, entry.at) if entry else ("", None)
+            yield Difference(item.name, SCREENING.label(item.name), mine, stored, before, who, when, "")
 
 
-def _criteria(found: Assessment, codes: tuple[str, ...], posted: QueryDict) -> Iterator[Difference]:
+def _criteria(found: Assessment, past: Past, codes: tuple[str, ...], posted: QueryDict) -> Iterator[Difference]:
+    rows: dict[int, Any] = past.rows.get("answers", {})
     for code in codes:
         row = found.answers.get(code)
         stale = code in found.stale
@@ -59,8 +66,10 @@ def _criteria(found: Assessment, codes: tuple[str, ...], posted: QueryDict) -> I
         stored = _words(row.answer, row.reason) if row and not stale else ""
         if mine != stored:
             label = f"{code}: {_(CURRENT.criterion(code).text)}"
+            was = rows.get(row.pk) if row else None
+            before = None if past.record is None else (_words(was.answer, was.reason) if was else "")
             who = str(row.answered_by) if row and row.answered_by else ""
-            yield Difference(code, label, mine, stored, None, who, row.answered_at if row else None, "")
+            yield Difference(code, label, mine, stored, before, who, row.answered_at if row else None, "")
 
 
 def _words(answer: str, reason: str) -> str:

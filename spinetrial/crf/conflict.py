@@ -50,7 +50,7 @@ class Difference:
 
 
 @dataclass
-class _Past:
+class Past:
     """What the trail tells of the time since the form was opened."""
 
     record: models.Model | None = None  # as it was; None where that is not known
@@ -145,7 +145,7 @@ def compare(spec: CrfSpec, subject: Any, record: SubjectRecord, posted: QueryDic
     """Compare what was typed into an older version of `record` with the record as it is stored now."""
     form = crf_form(spec, subject, record=_copy(record), event=event, data=posted)
     stored = crf_form(spec, subject, record=_copy(record), event=event)
-    past = _past(spec, subject, record, posted.get("seen_version", ""))
+    past = past_of(spec, subject, record, posted.get("seen_version", ""))
     differences = [*_answers(spec, form, record, past)]
     for group in spec.rows:
         differences += _rows(group, form.formsets[group.key], stored.formsets[group.key], past)
@@ -175,7 +175,7 @@ def names_of(item: Item) -> list[str]:
     return [item.name, field_name(item.name)] if item.missing else [item.name]
 
 
-def _answers(spec: CrfSpec, form: CrfForm, record: SubjectRecord, past: _Past) -> Iterable[Difference]:
+def _answers(spec: CrfSpec, form: CrfForm, record: SubjectRecord, past: Past) -> Iterable[Difference]:
     form.errors  # noqa: B018  # cleans the form; the checks of the whole are for the save
     for item in spec.items():
         names = names_of(item)
@@ -192,11 +192,11 @@ def _answers(spec: CrfSpec, form: CrfForm, record: SubjectRecord, past: _Past) -
             before=None if past.record is None else _text(past.record, item),
             who=entry.actor if entry else "",
             when=entry.at if entry else None,
-            chosen=_proposed(mine, stored, before, known=past.record is not None),
+            chosen=proposed(mine, stored, before, known=past.record is not None),
         )
 
 
-def _proposed(mine: Any, stored: Any, before: Any, *, known: bool) -> str:
+def proposed(mine: Any, stored: Any, before: Any, *, known: bool) -> str:
     if known and mine == before:
         return STORED
     return MINE if known and stored == before else ""
@@ -232,7 +232,7 @@ def _column(model: Any, name: str) -> str:
 # --- rows ---
 
 
-def _rows(group: RowGroup, mine: RowFormSet, stored: RowFormSet, past: _Past) -> Iterable[Difference]:
+def _rows(group: RowGroup, mine: RowFormSet, stored: RowFormSet, past: Past) -> Iterable[Difference]:
     mine.errors  # noqa: B018  # cleans the rows
     if not mine.management_form.is_valid():
         return  # the counters did not come along: the stored rows stay
@@ -270,7 +270,7 @@ def _row_difference(
     stored: str,
     was: models.Model | None,
     known: bool,
-    past: _Past,
+    past: Past,
     number: int,
 ) -> Difference:
     before = _row_text(group, was) if was is not None else ""
@@ -283,7 +283,7 @@ def _row_difference(
         before=None if not known else before or _("no such row"),
         who=entry.actor if entry else "",
         when=entry.at if entry else None,
-        chosen=_proposed(mine, stored, before, known=known),
+        chosen=proposed(mine, stored, before, known=known),
     )
 
 
@@ -330,9 +330,9 @@ def _posted_row(form: Any, pk: int | None, *, remove: bool = False) -> dict[str,
 # --- the past ---
 
 
-def _past(spec: CrfSpec, subject: Any, record: SubjectRecord, seen: str) -> _Past:
+def past_of(spec: CrfSpec, subject: Any, record: SubjectRecord, seen: str) -> Past:
     """Take the record and its rows back, change by change, to the version `seen`; "0" is the empty form."""
-    past = _Past()
+    past = Past()
     wanted = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 9 else -1
     was: Any = _copy(record)
     trail = AuditEntry.of_subject(subject.pk)
@@ -364,7 +364,7 @@ def _past(spec: CrfSpec, subject: Any, record: SubjectRecord, seen: str) -> _Pas
     return past
 
 
-def _rows_before(group: RowGroup, record: SubjectRecord, later: Any, rows: dict[int, Any], past: _Past) -> None:
+def _rows_before(group: RowGroup, record: SubjectRecord, later: Any, rows: dict[int, Any], past: Past) -> None:
     for entry in later:
         pk = int(entry.row_id)
         if entry.act == "delete" and entry.changes.get("parent_id", [None])[0] == record.pk:

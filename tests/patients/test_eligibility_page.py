@@ -211,6 +211,28 @@ def test_two_investigators_on_one_page_choose_answer_by_answer(page):
     assert AuditEntry.objects.filter(table_name="patients_eligibility", reason="agreed").exists()
 
 
+def test_where_one_alone_changed_an_answer_that_one_is_proposed(page):
+    here = page()
+    here.send(**JUDGEMENTS, answer_INC2a="yes", answer_EXC1="no")
+    opened = fields(here.get().content.decode())
+    here.send(expected_survival_months="7", answer_EXC1="yes", form_reason="the colleague")
+    response = here.post({**opened, "answer_INC2a": "no", "form_reason": "mine"})
+    assert response.status_code == 422
+    found = {each.name: each for each in response.context["differences"]}
+    assert {name: each.chosen for name, each in found.items()} == {
+        "expected_survival_months": "stored",
+        "EXC1": "stored",
+        "INC2a": "mine",
+    }
+    assert (found["expected_survival_months"].before, found["expected_survival_months"].stored) == ("9", "7")
+    assert found["expected_survival_months"].who == here.user.audit_name
+    assert (found["INC2a"].before, found["INC2a"].mine) == ("True", "Not true")
+    data = picked(response.content.decode(), **{name: each.chosen for name, each in found.items()})
+    assert here.post(data | {"form_reason": "agreed"}, "resolve").status_code == 302
+    assert stored_answers() == (7, "no")
+    assert EligibilityAnswer.objects.get(criterion="EXC1").answer == "yes"
+
+
 def test_a_choice_needs_every_answer_and_a_reason(page):
     here, response = clashing(page)
     html = response.content.decode()
