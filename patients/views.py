@@ -217,7 +217,7 @@ def _answer(request: SignedInRequest, subject: Subject, found: Assessment) -> Ht
     confirm = "confirm" in posted
     stranger = opened_by_another(request)
     stored = str(found.record.row_version if found.record else 0)
-    if not stranger and posted.get("seen_version", "") != stored:
+    if not stranger and found.record is not None and posted.get("seen_version", "") != stored:
         answers = _answers_form(found, posted)
         typed_form = _screening_form(subject, found, answers, posted, confirmed=False)
         differing = eligibility_conflict.differences(found, answers.codes, typed_form, posted)
