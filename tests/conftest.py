@@ -277,8 +277,24 @@ CHROMIUM_ARGUMENTS = [
 ORDINARY = "Failed to load resource: the server responded with a status of 422"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+#: Fixtures that take long to make, once per process: the files that use one of them run in one process.
+COSTLY = ("simulated_templates", "worlds")
+
+
+def process_groups(items: list[pytest.Item]) -> dict[str, str]:
+    """Which files run in one process when the suite runs in several, by path: each alone, or all of a fixture."""
+    groups: dict[str, str] = {}
     for item in items:
+        used = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
+        path = item.nodeid.split("::")[0]
+        groups[path] = used[0] if used else groups.get(path, path)
+    return groups
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    groups = process_groups(items)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid.split("::")[0]]))
         marker = item.get_closest_marker("django_db")
         if marker and marker.kwargs.get("transaction"):
             raise pytest.UsageError(f"{item.nodeid}: use committed_db instead of django_db(transaction=True)")
