@@ -53,7 +53,7 @@ OTHERS, OTHER_NAME = 2, 80
 #: Largest number of one medicine in 24 hours that a person can mean.
 MOST = Decimal(50)
 
-_SALT = "followup.questionnaire"
+_SIGNER = signing.Signer(salt="followup.questionnaire")
 
 
 class Standing(Enum):
@@ -101,13 +101,13 @@ class Link:
 
 def token_of(invitation: Invitation, channel: Channel) -> str:
     """The secret part of a link. It holds neither name nor code of the participant."""
-    return signing.dumps([invitation.pk, invitation.expires.isoformat(), channel.value], salt=_SALT)
+    return _SIGNER.sign_object([invitation.pk, invitation.expires.isoformat(), channel.value])
 
 
 def read_token(token: str) -> Link | None:
     """The link of a token; None for one that was not made here, or not for an invitation that exists."""
     try:
-        pk, _expires, channel = signing.loads(token, salt=_SALT)
+        pk, _expires, channel = _SIGNER.unsign_object(token)
     except (signing.BadSignature, ValueError):
         return None
     rows = list_records(PARTICIPANT, Invitation, "epro.enter").select_related("subject__site")

@@ -89,8 +89,8 @@ class PendingAnswers(models.Model):
 class PatientReport(PainItems, EventRecord):
     """What the participant answered, once and for good (F.EPRO). PostgreSQL refuses every change of it."""
 
-    nrs_average = None  # type: ignore[assignment]  # not asked here
-    nrs_current = None  # type: ignore[assignment]
+    nrs_average = None  # not asked here
+    nrs_current = None
     answered_on = models.DateField(_("Date of the answers"))
     channel = models.CharField(_("Answered by"), max_length=8, choices=Channel.choices)
     language = models.CharField(_("Language of the answers"), max_length=8, choices=LANGUAGES)

@@ -13,7 +13,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -36,6 +36,8 @@ from spinetrial.audit.demo import is_demo
 from spinetrial.crf.forms import NrsSelect
 from spinetrial.protocol import CURRENT, events
 
+METHODS = ("GET", "HEAD", "POST")
+
 #: HTTP status of a link that cannot be used now.
 STATUS = {
     Standing.NOT_YET: 200,
@@ -51,13 +53,15 @@ STATUS = {
 
 
 def discreet(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
-    """A page for whoever holds the link: counted per address, found by no search engine, kept by no browser.
+    """Decorate a page for whoever holds the link: counted per address, found by no search engine, kept by no browser.
 
     The token stands for the person, so no cookie is read or set, and no forged form could name it.
     """
 
     @wraps(view)
     def guarded(request: HttpRequest, token: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method not in METHODS:
+            return _private(HttpResponseNotAllowed(METHODS))
         address = lockout.of_address(request)
         if limits.over("forged link", address):
             return _private(limits.too_many(request, "forged link"))
@@ -113,7 +117,6 @@ def _not_open(request: HttpRequest, link: Link, standing: Standing) -> HttpRespo
 
 @public
 @discreet
-@require_http_methods(["GET", "HEAD", "POST"])
 def start(request: HttpRequest, token: str, link: Link) -> HttpResponse:
     """The first page: the language, then on to the first question not answered."""
     standing = questionnaire.standing_of(link.invitation)
@@ -133,7 +136,6 @@ def start(request: HttpRequest, token: str, link: Link) -> HttpResponse:
 
 @public
 @discreet
-@require_http_methods(["GET", "HEAD", "POST"])
 def step(request: HttpRequest, token: str, link: Link, step: str) -> HttpResponse:
     """One question. Each answer is kept on the server before the next page opens."""
     standing = questionnaire.standing_of(link.invitation)
@@ -201,7 +203,7 @@ def _question(
         "other_language": next((code, label) for code, label in LANGUAGES if code != language),
         "start_url": reverse("questionnaire", args=[token]),
         "back_url": reverse("questionnaire_step", args=[token, before]) if before else "",
-        "changing": request.GET.get("change", "") or (posted or {}).get("back", ""),
+        "changing": request.GET.get("change", "") or (posted.get("back", "") if posted is not None else ""),
     }
     with translation.override(language):
         if step in ("pain", "check"):
@@ -265,7 +267,6 @@ def _taken(medicines: list[questionnaire.Medicine], answers: dict[str, Any]) -> 
 
 @public
 @discreet
-@require_safe
 def body(request: HttpRequest, token: str, link: Link) -> HttpResponse:
     """The picture of the place whose pain is asked about."""
     if questionnaire.standing_of(link.invitation) is not Standing.OPEN:

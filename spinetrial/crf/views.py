@@ -160,8 +160,8 @@ def edit_page(
             spec.beside(subject, event).offer if record is None and draft is None and "start" in request.GET else None
         )
         if offer is not None:
-            data = form_data(spec, offer.values, offer.rows)
-            filled = drafts.unjudged(crf_form(spec, subject, event=event, data=data))
+            known = form_data(spec, offer.values, offer.rows)
+            filled = drafts.unjudged(crf_form(spec, subject, event=event, data=known))
             return _entry_page(request, spec, subject, key, record, filled)
         if draft is None:
             return _entry_page(request, spec, subject, key, record, crf_form(spec, subject, record=record, event=event))
