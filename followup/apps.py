@@ -10,6 +10,11 @@ class FollowupConfig(AppConfig):
     name = "followup"
 
     def ready(self) -> None:
+        from followup import questionnaire_messages, reminders
+        from spinetrial.outbox.kinds import register
+
+        for kind in (*reminders.KINDS, *questionnaire_messages.KINDS):
+            register(kind)
         post_migrate.connect(install_reports_kept, sender=self)
 
 

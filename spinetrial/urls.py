@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 ROOMS = (
     "spinetrial.access",
+    "spinetrial.outbox",
     "patients",
     "randomization",
     "radiotherapy",

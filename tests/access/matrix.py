@@ -132,6 +132,9 @@ POST questionnaire_slip    405 405 403 403  403 403 403 403  405 405 403 403  40
 ANY  questionnaire         404 404 404 404  404 404 404 404  404 404 404 404  404   404
 ANY  questionnaire_step    404 404 404 404  404 404 404 404  404 404 404 404  404   404
 ANY  questionnaire_body    404 404 404 404  404 404 404 404  404 404 404 404  404   404
+ANY  messages              200 200 200 200  200 200 403 403  200 200 200 200  403   log
+GET  message_stop          200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST message_stop          422 422 403 403  403 403 403 403  404 404 403 403  403   log
 
 # --- forms ---
 ANY  crf                   200 200 200 200  200 200 403 403  404 404 404 404  403   log
@@ -310,7 +313,7 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "draft": lambda w: {"spec_code": "P.DM", "key": "form"},
     "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "site_edit": lambda w: {"code": "NK"},
-    "reminder_stop": lambda w: {"pk": w.reminder.pk},
+    "message_stop": lambda w: {"pk": w.message.pk},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
     "crf_answers": lambda w: {"spec_code": "P.DM", "key": "form"},
