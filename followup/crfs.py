@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from followup.checks import IMAGING_CHECKS, REPORT_CODE, VISIT_CHECKS, VISIT_CODE, follow_survival
 from followup.models import (
     INTERVENTIONS,
@@ -201,7 +203,8 @@ REPORT = CrfSpec(
             "analgesics_taken",
             _("Analgesics taken in the last 24 hours"),
             PatientAnalgesic,
-            ANALGESIC_ITEMS,
+            # What the participant typed is itself the source: there is nothing to compare it with.
+            tuple(replace(item, sdv=False) for item in ANALGESIC_ITEMS),
         ),
     ),
     keeping=Keeping.PER_EVENT,

@@ -1,6 +1,6 @@
 """The participant's questionnaire: who is invited, what a link may do today, what is answered, and the report.
 
-A link is the signed number of an `Invitation`, with the day it ends and the way it is handed over. Nobody logs in: who
+A link is the signed number of an `Invitation`, with the way it is handed over. Nobody logs in: who
 holds the link answers for one visit and learns nothing else. The answers are kept one by one until they are confirmed;
 then they become the CRF F.EPRO, written by the actor PARTICIPANT and by nobody else.
 """
@@ -54,6 +54,7 @@ OTHERS, OTHER_NAME = 2, 80
 MOST = Decimal(50)
 
 _SIGNER = signing.Signer(salt="followup.questionnaire")
+_CHANNELS = {channel.value[0]: channel for channel in Channel}
 
 
 class Standing(Enum):
@@ -100,19 +101,23 @@ class Link:
 
 
 def token_of(invitation: Invitation, channel: Channel) -> str:
-    """The secret part of a link. It holds neither name nor code of the participant."""
-    return _SIGNER.sign_object([invitation.pk, invitation.expires.isoformat(), channel.value])
+    """The secret part of a link, short enough for a small QR code. It holds neither name nor code of the participant.
+
+    The day on which it ends stands in the invitation.
+    """
+    return _SIGNER.sign(f"{invitation.pk}{channel.value[0]}")
 
 
 def read_token(token: str) -> Link | None:
     """The link of a token; None for one that was not made here, or not for an invitation that exists."""
     try:
-        pk, _expires, channel = _SIGNER.unsign_object(token)
-    except (signing.BadSignature, ValueError):
+        text = _SIGNER.unsign(token)
+    except signing.BadSignature:
         return None
+    pk, channel = int(text[:-1]), _CHANNELS[text[-1]]
     rows = list_records(PARTICIPANT, Invitation, "epro.enter").select_related("subject__site")
     invitation = rows.filter(pk=pk).first()
-    return Link(invitation, Channel(channel)) if invitation else None
+    return Link(invitation, channel) if invitation else None
 
 
 def plan_for(subject: Subject, event: str) -> PlannedVisit:

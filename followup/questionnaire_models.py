@@ -48,6 +48,7 @@ class Invitation(models.Model):
     survives_lock = True
 
     class Meta:
+        verbose_name = _("Invitation to the questionnaire")
         ordering = ("-made_at", "-id")
         constraints = (
             models.UniqueConstraint(

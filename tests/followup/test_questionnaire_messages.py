@@ -1,4 +1,4 @@
-"""The e-mail with the link: only to those who agreed, once and once more, discreet, and never when it is out of place."""
+"""The e-mail with the link: only to those who agreed, once and once more, discreet, never where it is out of place."""
 
 from datetime import UTC, date, datetime, timedelta
 
