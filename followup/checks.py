@@ -11,6 +11,8 @@ from followup.models import (
     ImagedVertebra,
     Imaging,
     ImagingStatus,
+    PatientReport,
+    ScoreMissingReason,
     Visit,
 )
 from followup.visits import plan_of
@@ -24,8 +26,10 @@ from spinetrial.crf.spec import EditCheck, Level, Values
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import VisitState, visit_state
 from spinetrial.protocol.text import gettext_noop as _
+from spinetrial.review.explanations import live_explanations
 
 VISIT_CODE = "F.VISIT"
+REPORT_CODE = "F.EPRO"
 
 
 def _visit(values: Values) -> Visit:
@@ -181,6 +185,37 @@ def _scores_never_move(values: Values) -> bool:
     return before == [scores] * (SAME_SCORES - 1)
 
 
+def _reported(values: Values) -> int | None:
+    """The worst pain the participant reported for this visit; read once for all visits of a round."""
+    if "reported" not in values.shared:
+        rows = of_subject(values.record.subject, PatientReport)
+        values.shared["reported"] = dict(rows.values_list("event", "nrs_worst"))
+    found: int | None = values.shared["reported"].get(_visit(values).event)
+    return found
+
+
+def _left_to_no_report(values: Values) -> bool:
+    return _visit(values).nrs_missing == ScoreMissingReason.PATIENT and _reported(values) is None
+
+
+def _score_differs(values: Values) -> bool:
+    noted, reported = _visit(values).nrs_worst, _reported(values)
+    return noted is not None and reported is not None and noted != reported
+
+
+#: Code of the check that asks why the clinic's score is not the participant's.
+SCORE_DIFFERS = "score_differs_from_report"
+
+
+def _report_came_later(values: Values) -> bool:
+    """The report came after the visit form and contradicts it, and nobody has explained that yet."""
+    visit, reported = _visit(values), _reported(values)
+    if reported is None or visit.pk is None:
+        return False
+    contradicts = _score_differs(values) or not visit.done or visit.nrs_missing not in ("", ScoreMissingReason.PATIENT)
+    return contradicts and (SCORE_DIFFERS, "") not in live_explanations(visit.subject, VISIT_CODE, visit.pk)
+
+
 #: What the windows of the visits follow from.
 _WINDOW = setters("rt_start", "rt_end", "never_irradiated", "death_date", "followup_ended_on")
 
@@ -261,6 +296,27 @@ VISIT_CHECKS = (
         _("The visit dates are not in the order of the visits. Which date is wrong?"),
         _out_of_order,
         reads=(f"{VISIT_CODE}:visit_date",),
+    ),
+    EditCheck(
+        "score_left_to_no_report",
+        ("nrs_missing",),
+        _("The participant has not answered the questionnaire of this visit: give the worst pain or another reason."),
+        _left_to_no_report,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        SCORE_DIFFERS,
+        ("nrs_worst",),
+        _("The participant reported another worst pain in the questionnaire. Both are kept; why do they differ?"),
+        _score_differs,
+        Level.EXPLAIN,
+    ),
+    EditCheck(
+        "report_came_later",
+        ("nrs_worst",),
+        _("The participant's questionnaire says something else than this form. Which is right, and why?"),
+        _report_came_later,
+        reads=(REPORT_CODE,),
     ),
     EditCheck(
         "nrs_more_than_worst",

@@ -1,18 +1,23 @@
-"""The CRFs of follow-up: F.VISIT and F.IMAGING, one of each per follow-up visit of the protocol."""
+"""The CRFs of follow-up: F.VISIT and F.IMAGING, one of each per visit of the protocol, and the participant's F.EPRO."""
 
 from __future__ import annotations
 
-from followup.checks import IMAGING_CHECKS, VISIT_CHECKS, VISIT_CODE, follow_survival
+from dataclasses import replace
+
+from followup.checks import IMAGING_CHECKS, REPORT_CODE, VISIT_CHECKS, VISIT_CODE, follow_survival
 from followup.models import (
     INTERVENTIONS,
     ImagedVertebra,
     Imaging,
     IndexTreatment,
+    PatientAnalgesic,
+    PatientReport,
     Visit,
     VisitAnalgesic,
 )
+from followup.reported import beside_visit, count_rows
 from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, analgesic_checks
-from spinetrial.crf.spec import CrfSpec, Item, Keeping, RowGroup, Section, ShowWhen
+from spinetrial.crf.spec import CrfSpec, Item, Keeping, Level, RowGroup, Section, ShowWhen
 from spinetrial.protocol.text import gettext_noop as _
 
 _DONE = ShowWhen("status", ("done",))
@@ -109,6 +114,7 @@ VISIT = CrfSpec(
     event="",
     checks=(*VISIT_CHECKS, *analgesic_checks("analgesics_taken")),
     after_save=follow_survival,
+    beside=beside_visit,
 )
 
 _IMAGED = ShowWhen("status", ("done",))
@@ -171,4 +177,42 @@ IMAGING = CrfSpec(
     checks=IMAGING_CHECKS,
 )
 
-SPECS = (VISIT, IMAGING)
+REPORT = CrfSpec(
+    REPORT_CODE,
+    _("Participant's questionnaire"),
+    PatientReport,
+    sections=(
+        Section(
+            _("Questionnaire"),
+            (
+                Item("answered_on", sdtm="QS.QSDTC"),
+                Item("channel", sdtm="QS.QSEVINTX"),
+                Item("language", sdtm="SUPPQS.LANGUAGE"),
+            ),
+        ),
+        Section(
+            _("Pain at the index site"),
+            (
+                Item("nrs_worst", sdtm="QS.QSSTRESN", unit="0-10", required=True, widget="nrs"),
+                Item("analgesics", sdtm="CM.CMOCCUR", required=True),
+            ),
+        ),
+    ),
+    rows=(
+        RowGroup(
+            "analgesics_taken",
+            _("Analgesics taken in the last 24 hours"),
+            PatientAnalgesic,
+            # What the participant typed is itself the source: there is nothing to compare it with.
+            tuple(replace(item, sdv=False) for item in ANALGESIC_ITEMS),
+        ),
+    ),
+    keeping=Keeping.PER_EVENT,
+    event="",
+    enter="epro.enter",
+    checks=tuple(check for check in analgesic_checks("analgesics_taken") if check.level is Level.BLOCK),
+    before_save=count_rows,
+    expected=False,
+)
+
+SPECS = (VISIT, IMAGING, REPORT)

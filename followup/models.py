@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from followup.questionnaire_models import Channel, Invitation, PatientAnalgesic, PatientReport, PendingAnswers
 from patients.models import AnalgesicItems, AnalgesicStatus, PainItems
 from spinetrial.crf.forms import yes_no
 from spinetrial.crf.models import EventRecord, RowRecord
@@ -37,16 +38,21 @@ class MissedReason(models.TextChoices):
 
 
 class ScoreMissingReason(models.TextChoices):
-    """Why a visit has no pain score; the codes are those of `followup.response.NeReason` (D7)."""
+    """Why a visit has no pain score; the codes are those of `followup.response.NeReason` (D7).
+
+    But for PATIENT: then there is a score, the participant's own.
+    """
 
     TOO_ILL = "too_ill", _("Too ill to answer")
     REFUSED = "refused", _("Refused to answer")
     NOT_DONE = "not_done", _("Not asked")
+    PATIENT = "patient", _("Given by the participant in the questionnaire")
 
 
 class VisitMode(models.TextChoices):
     CLINIC = "clinic", _("In the clinic or on the ward")
     TELEPHONE = "telephone", _("By telephone")
+    PATIENT = "patient", _("By the participant's questionnaire")
 
 
 class Deficit(models.TextChoices):
@@ -425,10 +431,15 @@ class ImagedVertebra(RowRecord):
 __all__ = [
     "INTERVENTIONS",
     "AnalgesicStatus",
+    "Channel",
     "ImagedVertebra",
     "Imaging",
     "IndexTreatment",
+    "Invitation",
     "MissedReason",
+    "PatientAnalgesic",
+    "PatientReport",
+    "PendingAnswers",
     "Survival",
     "Visit",
     "VisitAnalgesic",

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext
 
+from followup import questionnaire_messages
 from followup.checks import VISIT_CODE
 from followup.visits import SubjectVisit, expected_visits, expected_visits_of
 from patients.models import Subject
@@ -144,7 +145,8 @@ def _escalated(visit: SubjectVisit, today: date) -> bool:
 def do_plan() -> int:
     """Make the messages that are due at every site whose morning has come; return how many are new. Idempotent."""
     sites = [site for site in study_sites() if now().astimezone(site.zone).hour >= MORNING]
-    return plan(PLANNER, planned_messages(sites), "visits due")
+    made = plan(questionnaire_messages.SENDER, questionnaire_messages.planned_messages(sites), "questionnaire due")
+    return made + plan(PLANNER, planned_messages(sites), "visits due")
 
 
 def planned_messages(sites: list[StudySite]) -> list[Planned]:

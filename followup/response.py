@@ -10,7 +10,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from spinetrial.protocol import CURRENT
-from spinetrial.protocol.model import Protocol, ResponseRule
+from spinetrial.protocol.model import Counts, Protocol, ResponseRule
 from spinetrial.protocol.text import Line
 from spinetrial.protocol.text import gettext_noop as _
 
@@ -92,6 +92,49 @@ class Response:
     omed_change: Fraction | None
     reading: Reading
     working: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The pain score of a visit that is evaluated, 0-10, whose answer it is, and both answers as they were given."""
+
+    value: int | None
+    source: Counts | None
+    reported: int | None
+    clinic: int | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether participant and clinic gave different scores."""
+        return self.reported is not None and self.clinic is not None and self.reported != self.clinic
+
+    @property
+    def working(self) -> tuple[Line, ...]:
+        """Whose score it is; nothing to say of a visit without the participant's own report."""
+        if self.reported is None:
+            return ()
+        text = {
+            Counts.PARTICIPANT: _("Worst pain %(value)s: the participant's own report."),
+            Counts.CLINIC: _("Worst pain %(value)s: noted by the clinic."),
+            None: _("No pain score."),
+        }[self.source]
+        lines = [Line(text, (("value", str(self.value)),)) if self.source else Line(text)]
+        if self.differs:
+            values = (("reported", str(self.reported)), ("clinic", str(self.clinic)))
+            lines.append(Line(_("Participant %(reported)s, clinic %(clinic)s: both are kept."), values))
+        return tuple(lines)
+
+
+def score_that_counts(reported: int | None, clinic: int | None, protocol: Protocol = CURRENT) -> Score:
+    """The one rule which pain score of a visit is evaluated. `reported`: the participant's own, `clinic`: the form's.
+
+    None: not given; the other one stands in.
+    """
+    given = {Counts.PARTICIPANT: reported, Counts.CLINIC: clinic}
+    first = protocol.reported_pain.counts
+    order = (first, *(each for each in Counts if each is not first))
+    source = next((each for each in order if given[each] is not None), None)
+    return Score(given[source] if source else None, source, reported, clinic)
 
 
 def exact(value: Number) -> Fraction:

@@ -7,10 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from followup.models import INTERVENTIONS, Visit, VisitAnalgesic
-from followup.response import NeReason, Reading, Response, respond
+from followup.models import (
+    INTERVENTIONS,
+    PatientAnalgesic,
+    PatientReport,
+    ScoreMissingReason,
+    Visit,
+    VisitAnalgesic,
+)
+from followup.response import NeReason, Reading, Response, Score, respond, score_that_counts
 from followup.visits import SubjectVisit, expected_visits, expected_visits_of, rows_of
-from patients.models import BaselineAnalgesic, BaselinePain, Subject
+from patients.models import AnalgesicItems, BaselineAnalgesic, BaselinePain, Subject
 from patients.pain import intakes, omed_of
 from spinetrial.protocol.schedule import VisitState
 from spinetrial.terminology.opioids import Omed, omed, opioid_switch
@@ -24,6 +31,7 @@ class PainAtVisit:
     """What the response of one visit rests on: pain 0-10, OMED with its working, and why something is missing.
 
     `switched`: opioids taken at only one of baseline and visit, where the change of OMED carries factor error (D22).
+    `score` says whose score `pain` is; `assessed` is the day it was given.
     """
 
     visit: SubjectVisit
@@ -34,6 +42,8 @@ class PainAtVisit:
     intervention: bool
     missing: NeReason | None
     switched: tuple[str, ...]
+    score: Score
+    assessed: date | None
 
     def response(self, reading: Reading = Reading.LITERAL) -> Response:
         """The category by the given reading of "increase in analgesics" (D1)."""
@@ -51,7 +61,7 @@ class PainAtVisit:
 def pain_of(subjects: Sequence[Subject]) -> dict[int, dict[str, PainAtVisit]]:
     """Pain of every visit that is recorded or can no longer come, by subject id and event.
 
-    The subjects were obtained through the gate. Six queries whatever their number.
+    The subjects were obtained through the gate. Eight queries whatever their number.
     """
     return _gather(subjects, expected_visits_of(subjects))
 
@@ -82,6 +92,10 @@ def _gather(subjects: Sequence[Subject], visits: dict[int, list[SubjectVisit]]) 
     drugs: dict[int, list[VisitAnalgesic]] = defaultdict(list)
     for taken in rows_of(VisitAnalgesic, ids):
         drugs[taken.parent_id].append(taken)
+    reports = {(row.subject_id, row.event): row for row in rows_of(PatientReport, ids)}
+    reported_drugs: dict[int, list[PatientAnalgesic]] = defaultdict(list)
+    for reported in rows_of(PatientAnalgesic, ids):
+        reported_drugs[reported.parent_id].append(reported)
 
     found: dict[int, dict[str, PainAtVisit]] = {subject.pk: {} for subject in subjects}
     for subject_id, planned in visits.items():
@@ -90,18 +104,29 @@ def _gather(subjects: Sequence[Subject], visits: dict[int, list[SubjectVisit]]) 
         treated_on = _first_intervention([records[visit.visit_id] for visit in planned if visit.visit_id is not None])
         for visit in planned:
             record = records.get(visit.visit_id) if visit.visit_id is not None else None
-            if record is None and visit.state in _STILL_TO_COME:
+            report = reports.get((subject_id, visit.event))
+            if record is None and report is None and visit.state in _STILL_TO_COME:
                 continue
-            taken_now = drugs[record.pk] if record else []
+            score = score_that_counts(report.nrs_worst if report else None, record.nrs_worst if record else None)
+            assessed = visit.actual or (report.answered_on if report else None)
+            # The visit form's list is the checked one; before it is entered there is only the participant's.
+            told: Visit | PatientReport | None = record if record and record.analgesics else report
+            taken_now: Sequence[AnalgesicItems] = ()
+            if isinstance(told, Visit):
+                taken_now = drugs[told.pk]
+            elif told is not None:
+                taken_now = reported_drugs[told.pk]
             found[subject_id][visit.event] = PainAtVisit(
                 visit=visit,
                 baseline_pain=baseline.nrs_worst if baseline else None,
                 baseline_omed=omed_of(before, baseline.analgesics) if baseline else omed([]),
-                pain=record.nrs_worst if record else None,
-                omed=omed_of(taken_now, record.analgesics) if record else omed([]),
-                intervention=bool(treated_on and visit.actual and treated_on <= visit.actual),
-                missing=_missing(record, visit),
+                pain=score.value,
+                omed=omed_of(taken_now, told.analgesics) if told else omed([]),
+                intervention=bool(treated_on and assessed and treated_on <= assessed),
+                missing=_missing(record, visit) if score.value is None else None,
                 switched=opioid_switch(intakes(before), intakes(taken_now)),
+                score=score,
+                assessed=assessed,
             )
     return found
 
@@ -120,7 +145,7 @@ def _missing(record: Visit | None, visit: SubjectVisit) -> NeReason | None:
     """The coded reason why a visit has no pain score (D7); None where nothing says why."""
     if record is not None:
         code = record.missed_reason or record.nrs_missing
-        return NeReason(code) if code else None
+        return NeReason(code) if code and code != ScoreMissingReason.PATIENT else None
     if visit.state is VisitState.NOT_EXPECTED:
         return NeReason.DEAD if visit.died_before else NeReason.WITHDRAWN
     return NeReason.MISSED

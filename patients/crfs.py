@@ -78,6 +78,8 @@ CONSENT = CrfSpec(
                 Item("family_reason", required=True, show_when=ShowWhen("signer", (Signer.FAMILY,)), sdv=True),
                 Item("obtained_by"),
                 Item("willing_follow_up", sdv=True),
+                Item("messages_by_email", sdv=True),
+                Item("message_language", required=True, show_when=ShowWhen("messages_by_email", ("True",))),
             ),
             help=_("A family member may sign for the patient; the relation and the reason are recorded."),
         ),

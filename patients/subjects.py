@@ -8,7 +8,7 @@ from datetime import date
 from django.db.models import Q
 
 from patients.models import Contact, EndOfStudy, Milestones, Subject, Withdrawal
-from spinetrial.access.gate import check_may, list_records, of_subject
+from spinetrial.access.gate import AnyActor, check_may, list_records, of_subject
 from spinetrial.access.models import StudySite, User
 from spinetrial.audit.acting import acting, record_event
 from spinetrial.audit.models import AuditEntry
@@ -59,7 +59,7 @@ def do_register(actor: User, site: StudySite, first_contact: date, contact: dict
     return subject
 
 
-def read_contact(actor: User, subject: Subject, why: str) -> Contact | None:
+def read_contact(actor: AnyActor, subject: Subject, why: str) -> Contact | None:
     """The contact, with the reading on the audit trail. Raises PermissionDenied outside the subject's site."""
     check_may(actor, "contacts.view", subject.site_id)
     with acting(actor, why):

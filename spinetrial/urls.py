@@ -8,6 +8,7 @@ ROOMS = (
     "patients",
     "randomization",
     "radiotherapy",
+    "followup",
     "adverse_events",
     "spinetrial.worklists",
     "spinetrial.analysis",

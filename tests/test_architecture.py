@@ -173,6 +173,9 @@ PUBLIC = {
     "logout/",
     "language/",
     "session/",
+    "q/<str:token>/",
+    "q/<str:token>/<slug:step>/",
+    "q/<str:token>/body.svg",
 }
 
 

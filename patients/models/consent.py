@@ -43,6 +43,11 @@ class Relation(models.TextChoices):
     OTHER = "other", _("Other relative")
 
 
+class MessageLanguage(models.TextChoices):
+    CHINESE = "zh-hans", "中文"
+    ENGLISH = "en", "English"
+
+
 class Consent(SubjectRecord):
     """One signed consent (P.CONSENT); a new protocol version asks for another one (D21)."""
 
@@ -55,6 +60,10 @@ class Consent(SubjectRecord):
     family_reason = models.TextField(_("Why the patient did not sign"), max_length=500, blank=True)
     obtained_by = models.CharField(_("Member of staff who obtained the consent"), max_length=120)
     willing_follow_up = yes_no(_("Willing to be followed up"))
+    messages_by_email = yes_no(_("Agrees to reminders and questionnaires by e-mail"), blank=True)
+    message_language = models.CharField(
+        _("Language of these messages"), max_length=8, choices=MessageLanguage.choices, blank=True
+    )
 
     class Meta:
         verbose_name = _("Consent")
@@ -72,6 +81,7 @@ class Consent(SubjectRecord):
                 violation_error_message=_("A family member who signs needs a relation and a reason."),
             ),
             known_codes("family_relation", Relation.values, blank=True),
+            known_codes("message_language", MessageLanguage.values, blank=True),
             *since_1900("signed_at", times=True),
         )
 

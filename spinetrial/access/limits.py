@@ -30,6 +30,8 @@ LIMITS = {
     "pdf": Limit(60, 60 * 60),
     "export": Limit(60, 60 * 60),
     "upload": Limit(30, 60 * 60),
+    "questionnaire": Limit(600, 15 * 60),  # pages for one address; a ward of participants may be one address
+    "forged link": Limit(30, 15 * 60),
 }
 
 

@@ -40,6 +40,7 @@ POLICY: dict[str, frozenset[Role]] = {
     "crf.enter": _ENTRY,
     "imaging.enter": _ENTRY | {Role.ASSESSOR},
     "ae.enter": _ENTRY,
+    "epro.enter": frozenset(),  # the participant alone, by the questionnaire
     "eligibility.confirm": frozenset({Role.INVESTIGATOR}),
     # allocation
     "arm.view": _ENTRY | _REVIEW,

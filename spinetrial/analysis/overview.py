@@ -106,8 +106,14 @@ def expected_specs(event: str) -> list[CrfSpec]:
 
 
 def visit_specs() -> list[CrfSpec]:
-    """The CRFs of a follow-up visit."""
-    return [spec for spec in all_specs() if spec.keeping is Keeping.PER_EVENT]
+    """The CRFs every follow-up visit is expected to have."""
+    return [spec for spec in all_specs() if spec.keeping is Keeping.PER_EVENT and spec.expected]
+
+
+def unexpected_forms(row: Overview, event: str) -> list[tuple[CrfSpec, int]]:
+    """CRFs nobody waits for that a follow-up visit has all the same, each with the number of its record."""
+    specs = {spec.code: spec for spec in all_specs() if spec.keeping is Keeping.PER_EVENT and not spec.expected}
+    return [(specs[code], pk) for (code, pk), where in row.events.items() if code in specs and where == event]
 
 
 def overviews(actor: AnyActor, subjects: Sequence[Subject]) -> list[Overview]:
@@ -176,11 +182,12 @@ def _visit_cell(visit: SubjectVisit, codes: set[str], by_event: dict[str, list[T
     specs = visit_specs()
     blank = _NOT_ENTERED[visit.state]
     lacking = [not_entered(blank) for spec in specs if spec.code not in codes]
+    done = len(specs) - len(lacking)
     return EventCell(
         visit.event,
         roll_up([*by_event[visit.event], *lacking, _OF_VISIT.get(visit.state, NOTHING)]),
-        len(codes),
-        len(codes) if blank is State.NOT_EXPECTED else len(specs),
+        done,
+        done if blank is State.NOT_EXPECTED else len(specs),
         blank,
         visit.state,
         visit.planned.due,

@@ -14,8 +14,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from adverse_events.models import CRITERIA as SERIOUS_CRITERIA
-from followup.models import INTERVENTIONS, VisitStatus
-from followup.response import NE_REASON_LABELS, Category, NeReason, Reading, Response, respond
+from followup.models import INTERVENTIONS, ScoreMissingReason, VisitStatus
+from followup.response import NE_REASON_LABELS, Category, NeReason, Reading, Response, respond, score_that_counts
 from followup.visits import plan_of
 from patients.models import AnalgesicStatus
 from radiotherapy.models import TargetVertebra
@@ -78,7 +78,8 @@ PP_REASON_LABELS: dict[PpReason, str] = {
 class VisitResponse:
     """Pain of one participant at one visit, with the category by each reading (D1).
 
-    `missing`: the response is unknown, rather than decided by death, retreatment or the baseline.
+    `missing`: the response is unknown, rather than decided by death, retreatment or the baseline. `clinic_nrs` and
+    `reported_nrs` are the two answers that `nrs` was taken from, `nrs_source` says whose it is.
     """
 
     visit: str
@@ -89,6 +90,9 @@ class VisitResponse:
     categories: tuple[tuple[Reading, Category], ...]
     ne_reason: str
     missing: bool
+    clinic_nrs: int | None = None
+    reported_nrs: int | None = None
+    nrs_source: str = ""
 
     def category(self, reading: Reading) -> Category:
         return dict(self.categories)[reading]
@@ -210,7 +214,7 @@ def build(snapshot: Snapshot, protocol: Protocol) -> Analysed:
     randomized = [record for record in snapshot.records("SUBJECTS") if record["randomized_on"]]
     last_date = _last_date(snapshot)
     visits = [rule.code for rule in protocol.visits]
-    recorded = {str(record["event"]) for record in snapshot.records("F.VISIT")}
+    recorded = {str(record["event"]) for name in ("F.VISIT", "F.EPRO") for record in snapshot.records(name)}
     visits += sorted(
         (code for code in recorded - set(visits) if protocol_events.is_follow_up(protocol, code)),
         key=lambda code: protocol_events.event_order(protocol, code),
@@ -253,13 +257,16 @@ def _row(
     baseline_nrs = _int(pain.get("nrs_worst"))
     baseline_omed = _omed(pain, data.rows("P.PAIN.analgesics_taken", subject, pain), protocol)
     forms = {str(form["event"]): form for form in data.all("F.VISIT", subject)}
+    reports = {str(report["event"]): report for report in data.all("F.EPRO", subject)}
     treated_on = _first_intervention(forms.values())
     responses = []
     for visit in visits:
-        form = forms.get(visit)
-        taken = data.rows("F.VISIT.analgesics_taken", subject, form) if form else []
+        form, report = forms.get(visit), reports.get(visit)
+        # The visit form's list of analgesics is the checked one; without it there is only the participant's.
+        told, table = (form, "F.VISIT") if form and form["analgesics"] else (report, "F.EPRO")
+        dose = _omed(told, data.rows(f"{table}.analgesics_taken", subject, told), protocol) if told else None
         responses.append(
-            _visit(visit, form, taken, milestones, treated_on, baseline_nrs, baseline_omed, protocol, last_date)
+            _visit(visit, form, report, dose, milestones, treated_on, baseline_nrs, baseline_omed, protocol, last_date)
         )
     birth = _date(data.one("P.DM", subject).get("birth_date"))
     fractions = _int(record["fractions_given"]) or 0
@@ -324,7 +331,8 @@ _DECIDED = frozenset({NeReason.DEAD, NeReason.INTERVENTION, NeReason.BASELINE_PA
 def _visit(
     visit: str,
     form: Record | None,
-    taken: Iterable[Record],
+    report: Record | None,
+    dose: Decimal | None,
     milestones: MilestoneDates,
     treated_on: date | None,
     baseline_nrs: int | None,
@@ -333,10 +341,16 @@ def _visit(
     last_date: date | None,
 ) -> VisitResponse:
     actual = _date(form["visit_date"]) if form else None
-    nrs = _int(form["nrs_worst"]) if form else None
-    dose = _omed(form, taken, protocol) if form else None
+    if actual is None and report:
+        actual = _date(report["answered_on"])
+    score = score_that_counts(
+        _int(report["nrs_worst"]) if report else None, _int(form["nrs_worst"]) if form else None, protocol
+    )
+    nrs = score.value
     plan = plan_of(milestones, visit, last_date or date.min)
-    reason, not_yet = _missing(form, plan.expected, plan.closes, milestones, last_date)
+    reason, not_yet = None, False
+    if nrs is None:
+        reason, not_yet = _missing(form, plan.expected, plan.closes, milestones, last_date)
     found: list[Response] = [
         respond(
             baseline_nrs, baseline_omed, nrs, dose, reading,
@@ -357,6 +371,9 @@ def _visit(
         categories=tuple((each.reading, each.category) for each in found),
         ne_reason=ne_reason,
         missing=main.category is Category.NE and main.ne_reason not in _DECIDED,
+        clinic_nrs=score.clinic,
+        reported_nrs=score.reported,
+        nrs_source=score.source.value if score.source else "",
     )
 
 
@@ -366,7 +383,7 @@ def _missing(
     """Why there is no pain score (D7), and whether the visit may still come."""
     if form is not None:
         code = str(form["missed_reason"] or form["nrs_missing"] or "")
-        return (NeReason(code) if code else None), False
+        return (NeReason(code) if code and code != ScoreMissingReason.PATIENT else None), False
     if not expected:
         return (NeReason.DEAD if milestones.death else NeReason.WITHDRAWN), False
     not_yet = closes is None or last_date is None or last_date <= closes
@@ -425,6 +442,7 @@ def _last_alive(record: Record, randomized: date, data: _Index, subject: str) ->
     days: list[date | None] = [randomized, _date(record["rt_start"]), _date(record["rt_end"])]
     days += [_date(form["visit_date"]) for form in data.all("F.VISIT", subject) if form["status"] == VisitStatus.DONE]
     days += [_date(form["imaging_date"]) for form in data.all("F.IMAGING", subject)]
+    days += [_date(report["answered_on"]) for report in data.all("F.EPRO", subject)]
     end = data.one("P.EOS", subject)
     if end and end["status"] != "dead":
         days.append(_date(end["ended_on"]))
@@ -434,6 +452,7 @@ def _last_alive(record: Record, randomized: date, data: _Index, subject: str) ->
 def _last_date(snapshot: Snapshot) -> date | None:
     """The last day something is recorded to have happened; the data's own clock."""
     days = [_date(record["visit_date"]) for record in snapshot.records("F.VISIT")]
+    days += [_date(record["answered_on"]) for record in snapshot.records("F.EPRO")]
     for record in snapshot.records("SUBJECTS"):
         for name in ("first_contact", "consent_date", "randomized_on", "rt_end", "death_date", "followup_ended_on"):
             days.append(_date(record[name]))

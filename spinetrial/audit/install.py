@@ -15,6 +15,7 @@ EXCUSED: dict[str, str] = {
     "audit.AuditEntry": "is the trail; append-only by its own trigger",
     "audit.AuditChain": "heads of the trail; written only by the trail's functions",
     "crf.Draft": "unsaved typing of one person; the save that follows is recorded",
+    "followup.PendingAnswers": "answers a participant has not confirmed yet; the report that follows is recorded",
     "access.Tally": "counts of requests for the rate limits; technical, holds no act",
     "account.EmailAddress": "unused table of django-allauth: no view of it has an address",
     "account.EmailConfirmation": "unused table of django-allauth: no view of it has an address",

@@ -154,17 +154,42 @@ class EditCheck:
         return tuple(dict.fromkeys(answer))
 
 
+@dataclass(frozen=True)
+class Offer:
+    """Answers known from elsewhere that a new form can start from, if the person wants it: nothing comes by itself."""
+
+    text: str
+    label: str
+    values: Mapping[str, Any]
+    rows: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a form's page shows beside its own answers: words at an item, links (label and address), an offer."""
+
+    hints: Mapping[str, str] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...] = ()
+    offer: Offer | None = None
+
+
 def _nothing(what: object, actor: Actor) -> None:
     return None
+
+
+def _nothing_beside(subject: object, event: str) -> Beside:
+    return Beside()
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: form classes are kept per spec
 class CrfSpec:
     """Declaration of a CRF. `event` is where it belongs in the schedule (a code of the protocol, or ANY).
 
-    Nobody waits for a form of event ANY: not every subject has an adverse event or withdraws.
+    Nobody waits for a form of event ANY: not every subject has an adverse event or withdraws; nor for one that is not
+    `expected`, though it belongs to an event.
     `before_save(form, actor)` completes a valid form with what nobody types (who confirmed, when).
     `after_save(record, actor)` runs inside the saving transaction, for what follows from the data (milestones).
+    `beside(subject, event)` tells what the page shows beside the form, for a subject obtained through the gate.
     `enter` is the policy action that lets a person save it.
     """
 
@@ -179,6 +204,8 @@ class CrfSpec:
     checks: tuple[EditCheck, ...] = ()
     before_save: Callable[[CrfForm, Actor], None] = field(default=_nothing)
     after_save: Callable[[SubjectRecord, Actor], None] = field(default=_nothing)
+    beside: Callable[[Any, str], Beside] = field(default=_nothing_beside)
+    expected: bool = True
     page: str = ""  # URL name of a page of its own instead of the generic form; takes the subject code
 
     @property

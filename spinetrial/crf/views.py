@@ -29,12 +29,12 @@ from spinetrial.access.models import TrialState
 from spinetrial.audit.models import AuditEntry
 from spinetrial.crf import checks, conflict, drafts, save, threads
 from spinetrial.crf.display import display_value
-from spinetrial.crf.forms import EXPLAIN_PREFIX, CrfForm, SearchInput, crf_form, explanation_name
+from spinetrial.crf.forms import EXPLAIN_PREFIX, CrfForm, SearchInput, crf_form, explanation_name, form_data
 from spinetrial.crf.marks import ItemMark, review_marks
 from spinetrial.crf.missing import field_name, missing_text
 from spinetrial.crf.models import Draft, SubjectRecord
 from spinetrial.crf.registry import all_specs, get_spec, specs_for_event
-from spinetrial.crf.spec import CrfSpec, Item, Keeping, Level
+from spinetrial.crf.spec import Beside, CrfSpec, Item, Keeping, Level
 from spinetrial.crf.standing import Standing
 from spinetrial.crf.state import State, not_entered
 from spinetrial.protocol import CURRENT, events
@@ -156,6 +156,13 @@ def edit_page(
     event = key if spec.keeping is Keeping.PER_EVENT else ""
     if request.method != "POST":
         draft = drafts.find(request.user, subject, spec, key)
+        offer = (
+            spec.beside(subject, event).offer if record is None and draft is None and "start" in request.GET else None
+        )
+        if offer is not None:
+            known = form_data(spec, offer.values, offer.rows)
+            filled = drafts.unjudged(crf_form(spec, subject, event=event, data=known))
+            return _entry_page(request, spec, subject, key, record, filled)
         if draft is None:
             return _entry_page(request, spec, subject, key, record, crf_form(spec, subject, record=record, event=event))
         form = drafts.restore(draft, spec, subject, record, event)
@@ -332,6 +339,9 @@ def form_context(
     if (queries or from_list) and may(request.user, "query.view", subject.site_id):
         actions.append({"label": _("Next query"), "url": threads.next_url(request), "icon": "queries"})
     marks = review_marks(request, spec, subject, record, form, readonly=readonly)
+    beside = spec.beside(subject, event)
+    if may(request.user, spec.enter, subject.site_id):
+        actions += [{"label": label, "url": url} for label, url in beside.links]
     sections = [
         {
             "id": f"section-{number}",
@@ -345,6 +355,7 @@ def form_context(
                     queries=queries.get(item.name, []),
                     explanations=explanations_shown(spec, explained, item.name),
                     earlier=earlier.get(item.name, ""),
+                    hint=beside.hints.get(item.name, ""),
                     # a marker only where a value was changed: every marker is one more tab stop
                     history=history if _column(spec.model, item.name) in changed else "",
                     mark=marks.items.get(item.name),
@@ -389,6 +400,7 @@ def form_context(
             "actions": actions,
             "messages": [
                 *([{"level": "info", "text": _("Frozen by the data manager: this form cannot be changed.")}] * closed),
+                *([] if readonly or record or form.is_bound else _offered(beside)),
                 *([] if readonly else _explanation_inputs(spec, form, explained)),
                 *_notes(spec, record, form),
             ],
@@ -422,6 +434,7 @@ def _field(
     queries: list[threads.Thread],
     explanations: list[dict[str, Any]],
     earlier: str,
+    hint: str,
     history: str,
     mark: ItemMark | None,
 ) -> dict[str, Any]:
@@ -437,6 +450,7 @@ def _field(
         "missing": field.form[field_name(item.name)] if item.missing else None,
         "explanations": explanations,
         "last_value": earlier,
+        "hint": hint,
         "history_url": f"{history}?item={item.name}" if history else "",
         "queries": queries,
         "mark": mark,
@@ -468,6 +482,12 @@ def explanations_shown(
         for (code, match), row in explained.items()
         if item in ("", row.item)
     ]
+
+
+def _offered(beside: Beside) -> list[dict[str, Any]]:
+    if beside.offer is None:
+        return []
+    return [{"level": "info", "text": beside.offer.text, "links": [(beside.offer.label, "?start=1")]}]
 
 
 def _explanation_inputs(

@@ -11,7 +11,7 @@ from spinetrial.analysis.sets import AnalysisRow, AnalysisSet
 from spinetrial.analysis.snapshot import SITE, SUBJECT
 from spinetrial.protocol import get
 from spinetrial.protocol.events import event_title
-from spinetrial.protocol.model import Protocol
+from spinetrial.protocol.model import Counts, Protocol
 from spinetrial.protocol.text import gettext_noop as _
 from spinetrial.terminology import ctcae
 
@@ -99,6 +99,9 @@ def _responses(rows: Iterable[AnalysisRow], visits: Sequence[str], protocol: Pro
         Column("visit_date", _("Date of the visit"), Kind.DATE, sdtm="ADRS.ADT"),
         Column("in_window", _("Inside the window of the visit"), Kind.BOOLEAN),
         Column("nrs", _("Worst pain"), Kind.INTEGER),
+        Column("nrs_source", _("Whose score it is"), Kind.TEXT, codes=_SOURCES),
+        Column("nrs_clinic", _("Worst pain noted by the clinic"), Kind.INTEGER),
+        Column("nrs_reported", _("Worst pain reported by the participant"), Kind.INTEGER),
         Column("omed", _("OMED"), Kind.DECIMAL, "mg/day"),
         *(
             Column(f"response_{reading.value.lower()}", label, Kind.TEXT, codes=_CATEGORIES, sdtm="ADRS.AVALC")
@@ -113,7 +116,8 @@ def _responses(rows: Iterable[AnalysisRow], visits: Sequence[str], protocol: Pro
     def cells(row: AnalysisRow, visit: str) -> Iterable[Value]:
         found = row.response(visit)
         yield from (row.site, row.subject, *([row.arm] if reveal else []), visit, _date(found.visit_date))
-        yield from (found.in_window, found.nrs, _decimal(found.omed))
+        yield from (found.in_window, found.nrs, found.nrs_source, found.clinic_nrs, found.reported_nrs)
+        yield _decimal(found.omed)
         yield from (found.category(each).value for each, _label in _READINGS)
         yield from (found.ne_reason, found.missing, found.responder(reading, protocol))
 
@@ -123,6 +127,7 @@ def _responses(rows: Iterable[AnalysisRow], visits: Sequence[str], protocol: Pro
     )
 
 
+_SOURCES = ((Counts.PARTICIPANT.value, _("Participant")), (Counts.CLINIC.value, _("Clinic")))
 _READINGS = (
     (Reading.LITERAL, _("Response, literal reading")),
     (Reading.TOLERANT, _("Response, tolerant reading")),

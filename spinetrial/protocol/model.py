@@ -239,6 +239,22 @@ class PainQuestion:
     basis: str
 
 
+class Counts(StrEnum):
+    """Whose answer counts where participant and clinic both gave one."""
+
+    PARTICIPANT = "participant"
+    CLINIC = "clinic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedPain:
+    """Which pain score of a visit is evaluated; the other is kept, and stands in where the first is missing."""
+
+    counts: Counts
+    text: str
+    basis: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseRule:
     """Pain response of the bone metastases consensus; thresholds in points of the scale, per cent of OMED."""
@@ -431,6 +447,7 @@ class Protocol:
     dose_goals: tuple[DoseGoal, ...]
     index_site: IndexSite
     pain: PainQuestion
+    reported_pain: ReportedPain
     baseline_pain: BaselinePain
     response: ResponseRule
     response_gaps: tuple[ResponseGap, ...]

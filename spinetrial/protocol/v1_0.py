@@ -14,6 +14,7 @@ from spinetrial.protocol.model import (
     BaselinePain,
     BaselineRule,
     ConsentRule,
+    Counts,
     Criterion,
     CriterionKind,
     CriterionType,
@@ -35,6 +36,7 @@ from spinetrial.protocol.model import (
     PrimaryEndpoint,
     Protocol,
     RepeatingVisitRule,
+    ReportedPain,
     ResponseGap,
     ResponseRule,
     SafetyClock,
@@ -463,6 +465,11 @@ PROTOCOL = Protocol(
             "Rate your pain at the marked site by the number that best describes it at its worst in the last 24 hours."
         ),
         basis="paper, Follow-up (NRS); D4",
+    ),
+    reported_pain=ReportedPain(
+        counts=Counts.PARTICIPANT,
+        text=_("The participant's own report where there is one, else the score noted by the clinic."),
+        basis="assumption, to be confirmed by the principal investigator",
     ),
     baseline_pain=BaselinePain(
         minimum=1,

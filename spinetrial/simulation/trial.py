@@ -16,7 +16,9 @@ from typing import Any
 from django.core import mail
 
 from adverse_events.crfs import ADVERSE_EVENT
+from followup import questionnaire
 from followup.crfs import IMAGING, VISIT
+from followup.models import Channel
 from followup.visits import expected_visits
 from patients.crfs import (
     CONSENT,
@@ -489,6 +491,8 @@ class _Participant:
         }
         values |= {"nrs_missing": "too_ill"} if ill else {"nrs_worst": pain}
         rows = self._taken(dose) if values["analgesics"] == "some" else []
+        if not ill:
+            self._answer_questionnaire(event, pain, str(values["analgesics"]), rows)
         record = self.enter(VISIT, values, {"analgesics_taken": rows}, event=event)
         self._review_visit(record)
         self._image(event, day)
@@ -499,6 +503,17 @@ class _Participant:
             )
         yield self.moment(day + timedelta(days=rng.randint(3, 9)))
         yield from self._work_on_queries(day)
+
+    def _answer_questionnaire(self, event: str, pain: int, analgesics: str, rows: list[dict[str, Any]]) -> None:
+        """Some participants answer the questionnaire first. A chance of its own leaves the rest as it is."""
+        chance = random.Random(f"questionnaire {self.subject.code} {event}")
+        if chance.random() > 0.4 or questionnaire.readiness(self.subject, event) is not questionnaire.Standing.OPEN:
+            return
+        channel = chance.choice(list(Channel))
+        link = questionnaire.Link(questionnaire.do_invite(self.coordinator, self.subject, event, channel), channel)
+        answers = {"language": chance.choice(["zh-hans", "zh-hans", "en"]), "nrs": pain, "analgesics": analgesics}
+        questionnaire.do_answer(link, **answers, **({"taken": rows} if rows else {}))
+        questionnaire.do_submit(link)
 
     def _course_of_pain(self, event: str) -> tuple[int, float]:
         """Worst pain and dose per intake at a visit: what the hidden truth makes of the baseline."""

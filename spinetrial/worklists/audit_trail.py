@@ -275,6 +275,7 @@ _TABLES = {
     "access_trialstate": gettext_lazy("State of the trial"),
     "mfa_authenticator": gettext_lazy("Second factor"),
     "outbox_message": gettext_lazy("Message"),
+    "followup_invitation": gettext_lazy("Invitation to the questionnaire"),
     "randomization_allocation": gettext_lazy("Allocation"),
     "randomization_allocatedarm": gettext_lazy("Arm"),
     "randomization_randomizationlist": gettext_lazy("Randomisation list"),

@@ -28,7 +28,14 @@ from radiotherapy.models import Fraction
 from randomization.arms import arm_of
 from spinetrial.access.gate import SignedInRequest, list_records, masked, may, of_subject, requires
 from spinetrial.access.models import TrialState
-from spinetrial.analysis.overview import FIXED_EVENTS, Overview, expected_specs, overviews, visit_specs
+from spinetrial.analysis.overview import (
+    FIXED_EVENTS,
+    Overview,
+    expected_specs,
+    overviews,
+    unexpected_forms,
+    visit_specs,
+)
 from spinetrial.crf.content import Key
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import CrfSpec, Keeping
@@ -159,6 +166,7 @@ def _card(page: Page, event: str) -> dict[str, Any]:
         visit = next(each for each in row.visits if each.event == event)
         entered = {"F.VISIT": visit.visit_id, "F.IMAGING": visit.imaging_id}
         forms = [page.link(spec, event, entered[spec.code], cell.blank) for spec in visit_specs()]
+        forms += [page.link(spec, event, pk, cell.blank) for spec, pk in unexpected_forms(row, event)]
     note = ""
     if event == "RAND" and row.milestones.randomized_on:
         note = row.milestones.randomized_on.isoformat()
@@ -277,7 +285,7 @@ def _responses(pain: dict[str, PainAtVisit]) -> list[dict[str, Any]]:
                 "label": _(CATEGORY_LABELS[response.category]),
                 "reason": _(NE_REASON_LABELS[response.ne_reason]) if response.ne_reason else "",
                 "responder": response.responder,
-                "working": [line.render(_) for line in (*at.omed.lines, *response.working)],
+                "working": [line.render(_) for line in (*at.score.working, *at.omed.lines, *response.working)],
                 "others": [f"{_(label)}: {category.value}" for label, category in others],
                 "switched": ", ".join(at.switched),
             }

@@ -122,6 +122,16 @@ POST eligibility           403 422 403 403  403 403 403 403  404 404 404 404  40
 ANY  adverse_events        200 200 200 200  200 200 403 403  404 404 404 404  403   log
 ANY  ctcae_search          200 200 200 200  200 200 403 403  200 200 200 200  403   log
 ANY  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
+ANY  reminders             200 200 200 200  200 200 403 403  200 200 200 200  403   log
+GET  reminder_stop         200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST reminder_stop         422 422 403 403  403 403 403 403  404 404 403 403  403   log
+GET  questionnaire_link    200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST questionnaire_link    422 422 403 403  403 403 403 403  404 404 403 403  403   log
+GET  questionnaire_slip    302 302 403 403  403 403 403 403  404 404 403 403  403   log
+POST questionnaire_slip    405 405 403 403  403 403 403 403  405 405 403 403  403   log
+ANY  questionnaire         404 404 404 404  404 404 404 404  404 404 404 404  404   404
+ANY  questionnaire_step    404 404 404 404  404 404 404 404  404 404 404 404  404   404
+ANY  questionnaire_body    404 404 404 404  404 404 404 404  404 404 404 404  404   404
 ANY  messages              200 200 200 200  200 200 403 403  200 200 200 200  403   log
 GET  message_stop          200 200 403 403  403 403 403 403  404 404 403 403  403   log
 POST message_stop          422 422 403 403  403 403 403 403  404 404 403 403  403   log
@@ -311,6 +321,11 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "verify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},
     "unverify": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id, "item": w.query.item},
     "flow": lambda w: {"key": "randomised"},
+    "questionnaire_link": lambda w: {"event": "W2"},
+    "questionnaire_slip": lambda w: {"event": "W2"},
+    "questionnaire": lambda w: {"token": "forged"},
+    "questionnaire_step": lambda w: {"token": "forged", "step": "pain"},
+    "questionnaire_body": lambda w: {"token": "forged"},
     "calendar": lambda w: {"token": "forged"},
     "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf_edit:imaging": lambda w: {"spec_code": "F.IMAGING", "key": "W2"},

@@ -129,7 +129,7 @@ def test_many_subjects_cost_as_many_queries_as_one(cast, django_assert_num_queri
     with at(noon(date(2026, 2, 1))):
         for some in (made[:1], made):
             subjects = list(Subject.objects.filter(pk__in=[s.pk for s in some]).select_related("site"))
-            with django_assert_num_queries(7):
+            with django_assert_num_queries(9):
                 found = responses_of_many(subjects)
             for each in subjects:
                 assert found[each.pk] == responses_of(each)
