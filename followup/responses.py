@@ -90,8 +90,8 @@ def _gather(subjects: Sequence[Subject], visits: dict[int, list[SubjectVisit]]) 
         treated_on = _first_intervention([records[visit.visit_id] for visit in planned if visit.visit_id is not None])
         for visit in planned:
             record = records.get(visit.visit_id) if visit.visit_id is not None else None
-            if record is None and visit.state in _STILL_TO_COME:
-                continue
+            if record is None and (visit.state in _STILL_TO_COME or visit.planned.unscheduled):
+                continue  # an unscheduled visit without a form is imaging alone
             taken_now = drugs[record.pk] if record else []
             found[subject_id][visit.event] = PainAtVisit(
                 visit=visit,

@@ -144,4 +144,25 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('dose__isnull', True), models.Q(('dose__gt', 0), ('dose__lte', 100000)), _connector='OR'), name='visitanalgesic_dose_positive', violation_error_message='A dose is more than 0; leave it blank when it is not known.'), models.CheckConstraint(condition=models.Q(('times__isnull', True), models.Q(('times__gt', 0), ('times__lte', 100)), _connector='OR'), name='visitanalgesic_times_positive', violation_error_message='The number taken is more than 0 and at most 100.'), models.CheckConstraint(condition=models.Q(models.Q(('drug__in', ('OTHER_OPIOID', 'OTHER_NON_OPIOID')), _negated=True), models.Q(('other_name', ''), _negated=True), _connector='OR'), name='visitanalgesic_other_named', violation_error_message='Name the other drug.'), models.CheckConstraint(condition=models.Q(('drug__in', ['MORPHINE_PO', 'MORPHINE_INJ', 'CODEINE_PO', 'DIHYDROCODEINE_PO', 'TRAMADOL_PO', 'TAPENTADOL_PO', 'OXYCODONE_PO', 'OXYCODONE_INJ', 'HYDROCODONE_PO', 'HYDROMORPHONE_PO', 'HYDROMORPHONE_INJ', 'FENTANYL_PATCH', 'FENTANYL_INJ', 'BUPRENORPHINE_PATCH', 'BUPRENORPHINE_SL', 'METHADONE_PO', 'PETHIDINE_INJ', 'OXYMORPHONE_PO', 'BUCINNAZINE', 'DEZOCINE_INJ', 'OTHER_OPIOID', 'PARACETAMOL', 'IBUPROFEN', 'DICLOFENAC', 'NAPROXEN', 'LOXOPROFEN', 'MELOXICAM', 'CELECOXIB', 'ETORICOXIB', 'PARECOXIB', 'FLURBIPROFEN_INJ', 'INDOMETACIN', 'DEXAMETHASONE', 'PREDNISONE', 'METHYLPREDNISOLONE', 'GABAPENTIN', 'PREGABALIN', 'DULOXETINE', 'AMITRIPTYLINE', 'ZOLEDRONATE', 'IBANDRONATE', 'PAMIDRONATE', 'DENOSUMAB', 'OTHER_NON_OPIOID'])), name='visitanalgesic_drug_known'), models.CheckConstraint(condition=models.Q(('route__in', ['oral', 'injection', 'patch', 'sublingual', 'other', ''])), name='visitanalgesic_route_known'), models.CheckConstraint(condition=models.Q(('use__in', ['scheduled', 'rescue', ''])), name='visitanalgesic_use_known')],
             },
         ),
+        migrations.RemoveConstraint(
+            model_name='visit',
+            name='visit_mode_known',
+        ),
+        migrations.AlterField(
+            model_name='visit',
+            name='mode',
+            field=models.CharField(blank=True, choices=[('clinic', 'In the clinic or on the ward'), ('telephone', 'By telephone'), ('patient', "By the participant's questionnaire")], max_length=10, verbose_name='How was it done?'),
+        ),
+        migrations.AddConstraint(
+            model_name='visit',
+            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['clinic', 'telephone', 'patient', ''])), name='visit_mode_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='visit',
+            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ('clinic',)), models.Q(('frankel', ''), ('motor', ''), ('sensory', '')), _connector='OR'), name='visit_examined_in_the_clinic', violation_error_message='Motor, sensory and Frankel findings need an examination in the clinic.'),
+        ),
+        migrations.AddConstraint(
+            model_name='visit',
+            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ('clinic', 'telephone')), models.Q(('ae_any__isnull', True), ('bladder', ''), ('ecog', '')), _connector='OR'), name='visit_asked_by_staff', violation_error_message='Bladder function, ECOG and adverse events are asked in the clinic or by telephone.'),
+        ),
     ]

@@ -16,7 +16,17 @@ from spinetrial.crf.save import EntryRefused
 from spinetrial.crf.spec import check_spec
 from spinetrial.review.models import Query
 from tests.cast import SETUP
-from tests.followup.helpers import DONE, MORPHINE, change, milestones, registered, treated, visit
+from tests.followup.helpers import (
+    DONE,
+    MORPHINE,
+    NOT_ASKED,
+    NOT_EXAMINED,
+    change,
+    milestones,
+    registered,
+    treated,
+    visit,
+)
 
 
 @pytest.fixture
@@ -271,7 +281,11 @@ def test_only_the_staff_of_the_site_enters_a_visit(cast, subject):
         ("visit_score_or_reason", {"nrs_missing": "refused"}),
         ("visit_nrs_worst_in_range", {"nrs_worst": 11}),
         ("visit_questions_of_done", {"analgesics": ""}),
-        ("visit_questions_of_done", {"mode": ""}),
+        ("visit_questions_of_done", {"mode": "", **NOT_ASKED, **NOT_EXAMINED}),
+        ("visit_examined_in_the_clinic", {"mode": "telephone"}),
+        ("visit_examined_in_the_clinic", {"mode": "telephone", "motor": "", "sensory": ""}),
+        ("visit_asked_by_staff", {"mode": "patient", **NOT_EXAMINED}),
+        ("visit_asked_by_staff", {"mode": "patient", **NOT_EXAMINED, **NOT_ASKED, "ae_any": True}),
         ("visit_death_has_date", {"survival": "dead"}),
         ("visit_death_has_date", {"death_date": date(2026, 1, 1)}),
         ("visit_before_death", {"survival": "dead", "death_date": date(2025, 12, 18), "death_cause": "disease"}),
