@@ -158,16 +158,17 @@ IMAGING = CrfSpec(
             ImagedVertebra,
             (
                 Item("level", sdtm="MI.MILOC"),
-                Item("height_loss", sdtm="MI.MISTRESN", unit="%"),
-                Item("fracture", sdtm="MI.MISTRESC", sdv=True),
+                Item("height_loss", sdtm="MI.MISTRESN", unit="%", short=_("Height loss (%)")),
+                Item("fracture", sdtm="MI.MISTRESC", sdv=True, short=_("Fracture")),
                 Item(
                     "symptomatic",
                     sdtm="MI.MISTRESC",
+                    short=_("Symptoms"),
                     required=True,
                     show_when=ShowWhen("fracture", ("new", "progressive")),
                 ),
-                Item("local_control", sdtm="TR.TRSTRESC", sdv=True),
-                Item("density_hu", sdtm="MI.MISTRESN", unit="HU"),
+                Item("local_control", sdtm="TR.TRSTRESC", sdv=True, short=_("Local control")),
+                Item("density_hu", sdtm="MI.MISTRESN", unit="HU", short=_("Density (HU)")),
             ),
             help=_(
                 "One row per vertebra read; the lesions of this participant stand there already. A row with nothing "

@@ -437,7 +437,7 @@ PROTOCOL = Protocol(
     unscheduled=UnscheduledRule(
         code_prefix="U",
         label=_("Unscheduled visit %(number)d"),
-        label_all=_("Unscheduled visits"),
+        label_all=_("Unscheduled"),
         basis="assumption: visits beside the schedule are recorded on the same forms and in no analysis by time point",
     ),
     watch=Watch(

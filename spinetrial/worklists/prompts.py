@@ -157,7 +157,7 @@ def _linked(user: User, row: Overview, prompt: Prompt) -> OpenPrompt:
 
 
 def _address(row: Overview, spec: CrfSpec, prompt: Prompt) -> str:
-    """The form that answers: a new event; the imaging of the same visit; a visit that is due anyway; or one beside."""
+    """The form that answers: a new event; the imaging of the same visit; a visit whose window is open; or one beside."""
     code = row.subject.code
     if spec is ADVERSE_EVENT:
         return crf_url(spec, code, "new")
@@ -167,6 +167,6 @@ def _address(row: Overview, spec: CrfSpec, prompt: Prompt) -> str:
             return crf_url(spec, code, own.event, edit=True)
     for visit in row.visits:
         entered = visit.imaging_id if spec is IMAGING else visit.visit_id
-        if entered is None and visit.state in (VisitState.IN_WINDOW, VisitState.DUE, VisitState.OVERDUE):
+        if entered is None and visit.state in (VisitState.IN_WINDOW, VisitState.DUE):
             return crf_url(spec, code, visit.event, edit=True)
     return reverse("unscheduled", args=[code, spec.code])
