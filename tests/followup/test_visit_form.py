@@ -318,3 +318,42 @@ def test_one_record_per_visit(cast, subject):
         visit(subject, cast.coordinator_a)
     with pytest.raises(IntegrityError, match="visit_once_per_event"), acting(SETUP, "planted"):
         Visit(subject=subject, event="M3", **DONE).save()
+
+
+# --- how the visit was done ---
+
+
+@pytest.mark.parametrize(
+    ("mode", "left_out"),
+    [
+        ("clinic", set()),
+        ("telephone", {"motor", "sensory", "frankel"}),
+        ("patient", {"motor", "sensory", "frankel", "bladder", "ecog", "ae_any"}),
+    ],
+)
+def test_only_what_can_be_known_is_asked(cast, subject, mode, left_out):
+    """Whatever is posted all the same is left out, and nothing of it is demanded."""
+    asked = {name for name in ("motor", "sensory", "frankel", "bladder", "ecog", "ae_any", "nrs_worst", "survival")}
+    for number, posted in enumerate(({}, {name: None for name in left_out}), 1):
+        record = visit(subject, cast.coordinator_a, f"U{number}", mode=mode, **posted)
+        blank = {name for name in asked if getattr(record, name) in ("", None)}
+        assert blank == left_out
+
+
+@pytest.mark.parametrize("mode", ["clinic", "telephone"])
+def test_what_can_be_known_is_demanded(cast, subject, mode):
+    blank = dict.fromkeys(("motor", "sensory", "frankel", "bladder", "ecog", "ae_any"))
+    wanted = set(blank) - (set() if mode == "clinic" else {"motor", "sensory", "frankel"})
+    assert set(refused(subject, cast.coordinator_a, mode=mode, **blank)) == wanted
+
+
+def test_a_change_of_mode_takes_the_findings_away(cast, subject):
+    record = visit(subject, cast.coordinator_a)
+    changed = change(record, cast.coordinator_a, date(2026, 1, 5), mode="patient")
+    assert (changed.motor, changed.frankel, changed.ecog, changed.bladder, changed.ae_any) == ("", "", "", "", None)
+    assert changed.nrs_worst == 3
+
+
+def test_a_missed_visit_keeps_nothing_of_the_examination(cast, subject):
+    record = visit(subject, cast.coordinator_a, status="missed", missed_reason="refused", motor="none", ecog="1")
+    assert (record.mode, record.motor, record.ecog, record.missed_reason) == ("", "", "", "refused")
