@@ -157,7 +157,7 @@ def _linked(user: User, row: Overview, prompt: Prompt) -> OpenPrompt:
 
 
 def _address(row: Overview, spec: CrfSpec, prompt: Prompt) -> str:
-    """The form that answers: a new event; the imaging of the same visit; a visit whose window is open; or one beside."""
+    """The form that answers: a new event, the imaging of the same visit, a visit in its window, or one beside."""
     code = row.subject.code
     if spec is ADVERSE_EVENT:
         return crf_url(spec, code, "new")
