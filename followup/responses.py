@@ -48,12 +48,15 @@ class PainAtVisit:
         )
 
 
-def pain_of(subjects: Sequence[Subject]) -> dict[int, dict[str, PainAtVisit]]:
+def pain_of(
+    subjects: Sequence[Subject], visits: dict[int, list[SubjectVisit]] | None = None
+) -> dict[int, dict[str, PainAtVisit]]:
     """Pain of every visit that is recorded or can no longer come, by subject id and event.
 
-    The subjects were obtained through the gate. Six queries whatever their number.
+    The subjects were obtained through the gate. `visits`: what `expected_visits_of` gave for them, where the caller
+    has it. Seven queries whatever their number, four with the visits.
     """
-    return _gather(subjects, expected_visits_of(subjects))
+    return _gather(subjects, expected_visits_of(subjects) if visits is None else visits)
 
 
 def responses_of(subject: Subject, reading: Reading = Reading.LITERAL) -> dict[str, Response]:

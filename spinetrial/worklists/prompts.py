@@ -69,7 +69,8 @@ def open_prompts(
     """
     if not rows:
         return {}
-    found = pain_of([row.subject for row in rows]) if pain is None else pain
+    visits = {row.subject.pk: row.visits for row in rows}
+    found = pain_of([row.subject for row in rows], visits) if pain is None else pain
     histories = _histories(rows, found)
     return {
         row.subject.pk: [_linked(user, row, prompt) for prompt in prompts_of(histories[row.subject.pk])]

@@ -111,7 +111,7 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         signature_state([subject.pk]),
     )
     order = _events(row)
-    pain_by_event = pain_of([subject])[subject.pk]
+    pain_by_event = pain_of([subject], {subject.pk: row.visits})[subject.pk]
     pain = {event: pain_by_event[event] for event in order if event in pain_by_event}
     fractions = (
         list(
