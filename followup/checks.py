@@ -14,17 +14,18 @@ from followup.models import (
     PatientReport,
     ScoreMissingReason,
     Visit,
+    VisitStatus,
 )
 from followup.visits import plan_of
 from patients.milestones import dates, death_differs, milestones_for, milestones_of, report_death, setters
-from patients.models import Milestones, Subject, Withdrawal
+from patients.models import Milestones, SitesOfDisease, Subject, Withdrawal
 from spinetrial.access.gate import AnyActor, of_subject
 from spinetrial.audit.acting import Actor
 from spinetrial.crf.models import EventRecord, SubjectRecord
 from spinetrial.crf.rules import in_order, not_in_future
 from spinetrial.crf.spec import EditCheck, Level, Values
 from spinetrial.protocol import CURRENT, events
-from spinetrial.protocol.schedule import VisitState, visit_state
+from spinetrial.protocol.schedule import VisitState, planned_visits, visit_state
 from spinetrial.protocol.text import gettext_noop as _
 from spinetrial.review.explanations import live_explanations
 
@@ -135,12 +136,13 @@ def _death_dates_differ(values: Values) -> bool:
 
 
 def _out_of_order(values: Values) -> bool:
+    """Among the visits of the schedule; an unscheduled one may lie anywhere."""
     visit = _visit(values)
-    if visit.visit_date is None:
+    if visit.visit_date is None or events.is_unscheduled(CURRENT, visit.event):
         return False
     place = events.event_order(CURRENT, visit.event)
     for event, day, _death in _other_visits(values):
-        if day is None:
+        if day is None or events.is_unscheduled(CURRENT, event):
             continue
         before = events.event_order(CURRENT, event) < place
         if (before and day > visit.visit_date) or (not before and day < visit.visit_date):
@@ -177,12 +179,30 @@ def _scores_never_move(values: Values) -> bool:
     scores = (visit.nrs_worst, visit.nrs_average, visit.nrs_current)
     if None in scores or visit.nrs_worst == 0:
         return False
-    place = events.event_order(CURRENT, visit.event)
-    stored = of_subject(visit.subject, Visit).filter(nrs_worst__isnull=False)
-    rows = stored.values_list("event", "nrs_worst", "nrs_average", "nrs_current")
-    earlier = sorted((order, each[1:]) for each in rows if (order := events.event_order(CURRENT, each[0])) < place)
-    before = [found for _order, found in earlier[-(SAME_SCORES - 1) :]]
-    return before == [scores] * (SAME_SCORES - 1)
+    stored = of_subject(visit.subject, Visit).filter(nrs_worst__isnull=False, visit_date__lt=visit.visit_date)
+    rows = stored.order_by("-visit_date", "-pk").values_list("nrs_worst", "nrs_average", "nrs_current")
+    return list(rows[: SAME_SCORES - 1]) == [scores] * (SAME_SCORES - 1)
+
+
+def _unscheduled_missed(values: Values) -> bool:
+    visit = _visit(values)
+    return visit.status == VisitStatus.MISSED and events.is_unscheduled(CURRENT, visit.event)
+
+
+def _belongs_to_schedule(values: Values) -> list[str]:
+    """Visits of the schedule in whose window this unscheduled one lies and that nobody has entered."""
+    visit = _visit(values)
+    if visit.visit_date is None or not events.is_unscheduled(CURRENT, visit.event):
+        return []
+    entered = {event for event, _day, _death in _other_visits(values)}
+    plan = planned_visits(CURRENT, dates(_milestones(values)), values.today)
+    return [
+        planned.code
+        for planned in plan
+        if planned.expected
+        and planned.code not in entered
+        and visit_state(planned, visit.visit_date, False, values.today) is VisitState.DONE
+    ]
 
 
 def _reported(values: Values) -> int | None:
@@ -319,6 +339,20 @@ VISIT_CHECKS = (
         reads=(REPORT_CODE,),
     ),
     EditCheck(
+        "unscheduled_missed",
+        ("status",),
+        _("An unscheduled visit that did not take place is not recorded."),
+        _unscheduled_missed,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "belongs_to_schedule",
+        ("visit_date",),
+        _("The date lies in the window of a visit of the schedule that is not entered. Is this that visit?"),
+        _belongs_to_schedule,
+        reads=(f"{VISIT_CODE}:status", *_WINDOW),
+    ),
+    EditCheck(
         "nrs_more_than_worst",
         ("nrs_worst",),
         _("The average or present pain is higher than the worst pain."),
@@ -379,6 +413,20 @@ def _fracture_without_collapse(values: Values) -> list[str]:
         for row in _vertebrae(values)
         if row.symptomatic is not None and row.height_loss is not None and row.height_loss <= 20
     ]
+
+
+def _target_without_reading(values: Values) -> list[str]:
+    """Irradiated levels, or the index site where none is recorded, of which this imaging says nothing."""
+    if _imaging(values).status != ImagingStatus.DONE:
+        return []
+    if "followed" not in values.shared:
+        levels = _milestones(values).target_levels.split()
+        if not levels:
+            sites = of_subject(values.record.subject, SitesOfDisease).exclude(index_level="")
+            levels = list(sites.values_list("index_level", flat=True))
+        values.shared["followed"] = levels
+    read = {row.level for row in _vertebrae(values)}
+    return [level for level in values.shared["followed"] if level not in read]
 
 
 IMAGING_CHECKS = (
@@ -445,6 +493,13 @@ IMAGING_CHECKS = (
         _("The imaging lies outside the window of its visit. Is the date right? It is kept and flagged."),
         _out_of_window,
         reads=_WINDOW,
+    ),
+    EditCheck(
+        "target_without_reading",
+        ("vertebrae",),
+        _("A target vertebra is not among the vertebrae read. Enter its reading, or say why there is none."),
+        _target_without_reading,
+        reads=(*setters("target_levels"), "P.SITES:index_level"),
     ),
     EditCheck(
         "fracture_without_collapse",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from followup.checks import IMAGING_CHECKS, REPORT_CODE, VISIT_CHECKS, VISIT_CODE, follow_survival
+from followup.lesions import levels_to_read
 from followup.models import (
+    EXAMINED,
     INTERVENTIONS,
+    SPOKEN_TO,
     ImagedVertebra,
     Imaging,
     IndexTreatment,
@@ -16,12 +20,15 @@ from followup.models import (
     VisitAnalgesic,
 )
 from followup.reported import beside_visit, count_rows
+from patients.models import Subject
 from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, analgesic_checks
 from spinetrial.crf.spec import CrfSpec, Item, Keeping, Level, RowGroup, Section, ShowWhen
 from spinetrial.protocol.text import gettext_noop as _
 
 _DONE = ShowWhen("status", ("done",))
 _MISSED = ShowWhen("status", ("missed",))
+_EXAMINED = ShowWhen("mode", EXAMINED)
+_SPOKEN_TO = ShowWhen("mode", SPOKEN_TO)
 _DEAD = ShowWhen("survival", ("dead",))
 
 VISIT = CrfSpec(
@@ -53,11 +60,11 @@ VISIT = CrfSpec(
         Section(
             _("Nerves and performance"),
             (
-                Item("motor", sdtm="NV.NVSTRESC", required=True, show_when=_DONE),
-                Item("sensory", sdtm="NV.NVSTRESC", required=True, show_when=_DONE),
-                Item("frankel", sdtm="NV.NVSTRESC", required=True, show_when=_DONE, previous=True),
-                Item("bladder", sdtm="NV.NVSTRESC", required=True, show_when=_DONE),
-                Item("ecog", sdtm="QS.QSSTRESC", required=True, show_when=_DONE, previous=True),
+                Item("motor", sdtm="NV.NVSTRESC", required=True, show_when=_EXAMINED),
+                Item("sensory", sdtm="NV.NVSTRESC", required=True, show_when=_EXAMINED),
+                Item("frankel", sdtm="NV.NVSTRESC", required=True, show_when=_EXAMINED, previous=True),
+                Item("bladder", sdtm="NV.NVSTRESC", required=True, show_when=_SPOKEN_TO),
+                Item("ecog", sdtm="QS.QSSTRESC", required=True, show_when=_SPOKEN_TO, previous=True),
             ),
         ),
         Section(
@@ -89,7 +96,7 @@ VISIT = CrfSpec(
                 ),
             ),
         ),
-        Section(_("Adverse events"), (Item("ae_any", sdtm="AE.AEOCCUR", required=True, show_when=_DONE),)),
+        Section(_("Adverse events"), (Item("ae_any", sdtm="AE.AEOCCUR", required=True, show_when=_SPOKEN_TO),)),
         Section(
             _("Survival"),
             (
@@ -156,19 +163,25 @@ IMAGING = CrfSpec(
             ImagedVertebra,
             (
                 Item("level", sdtm="MI.MILOC"),
-                Item("height_loss", sdtm="MI.MISTRESN", unit="%"),
-                Item("fracture", sdtm="MI.MISTRESC", sdv=True),
+                Item("height_loss", sdtm="MI.MISTRESN", unit="%", short=_("Height loss (%)")),
+                Item("fracture", sdtm="MI.MISTRESC", sdv=True, short=_("Fracture")),
                 Item(
                     "symptomatic",
                     sdtm="MI.MISTRESC",
+                    short=_("Symptoms"),
                     required=True,
                     show_when=ShowWhen("fracture", ("new", "progressive")),
                 ),
-                Item("local_control", sdtm="TR.TRSTRESC", sdv=True),
-                Item("density_hu", sdtm="MI.MISTRESN", unit="HU"),
+                Item("local_control", sdtm="TR.TRSTRESC", sdv=True, short=_("Local control")),
+                Item("density_hu", sdtm="MI.MISTRESN", unit="HU", short=_("Density (HU)")),
             ),
-            help=_("One row per vertebra read. The Genant grade follows from the loss of height."),
+            help=_(
+                "One row per vertebra read; the lesions of this participant stand there already. A row with nothing "
+                "but its level is left out. The Genant grade follows from the loss of height."
+            ),
             sdv=True,
+            prefill=lambda subject: [{"level": level} for level in levels_to_read(cast(Subject, subject))],
+            prefilled=("level",),
         ),
     ),
     keeping=Keeping.PER_EVENT,

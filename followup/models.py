@@ -55,6 +55,11 @@ class VisitMode(models.TextChoices):
     PATIENT = "patient", _("By the participant's questionnaire")
 
 
+#: Who can be examined, and of whom a member of staff can judge the performance.
+EXAMINED = (VisitMode.CLINIC.value,)
+SPOKEN_TO = (VisitMode.CLINIC.value, VisitMode.TELEPHONE.value)
+
+
 class Deficit(models.TextChoices):
     NONE = "none", _("None")
     PRESENT = "present", _("Present")
@@ -203,6 +208,18 @@ class Visit(PainItems, EventRecord):
                 ),
                 name="visit_questions_of_done",
                 violation_error_message=_("A visit that took place says how, and whether analgesics were taken."),
+            ),
+            models.CheckConstraint(
+                condition=Q(mode__in=EXAMINED) | Q(motor="", sensory="", frankel=""),
+                name="visit_examined_in_the_clinic",
+                violation_error_message=_("Motor, sensory and Frankel findings need an examination in the clinic."),
+            ),
+            models.CheckConstraint(
+                condition=Q(mode__in=SPOKEN_TO) | Q(ecog="", bladder="", ae_any__isnull=True),
+                name="visit_asked_by_staff",
+                violation_error_message=_(
+                    "Bladder function, ECOG and adverse events are asked in the clinic or by telephone."
+                ),
             ),
             models.CheckConstraint(
                 condition=(Q(survival=Survival.DEAD, death_date__isnull=False) & ~Q(death_cause=""))

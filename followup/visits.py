@@ -18,6 +18,7 @@ from patients.milestones import dates
 from patients.models import Milestones, Subject
 from spinetrial.access.gate import SYSTEM, list_records
 from spinetrial.protocol import CURRENT, events
+from spinetrial.protocol.model import Anchor
 from spinetrial.protocol.schedule import (
     MilestoneDates,
     PlannedVisit,
@@ -35,7 +36,10 @@ LAST_MONTH = 360
 
 @dataclass(frozen=True, slots=True)
 class SubjectVisit:
-    """One follow-up visit of one subject. `actual` is the date it took place; ids are None where no form exists."""
+    """One follow-up visit of one subject. `actual` is the date it took place; ids are None where no form exists.
+
+    An unscheduled visit may be imaging alone: its date is then that of the imaging.
+    """
 
     subject_id: int
     planned: PlannedVisit
@@ -58,7 +62,8 @@ class SubjectVisit:
 def expected_visits(subject: Subject, today: date) -> list[SubjectVisit]:
     """The visits of one subject obtained through the gate, in order, as of `today` at the site.
 
-    Visits that were recorded but are no longer planned (after a corrected death or treatment date) are in it.
+    Visits that were recorded but are no longer planned (after a corrected death or treatment date) are in it, and
+    the unscheduled ones, after the others.
     """
     return _expected([subject], {subject.pk: today})[subject.pk]
 
@@ -77,9 +82,9 @@ def _expected(subjects: Sequence[Subject], today: dict[int, date]) -> dict[int, 
     visits: dict[int, dict[str, Visit]] = defaultdict(dict)
     for visit in rows_of(Visit, ids):
         visits[visit.subject_id][visit.event] = visit
-    imaging: dict[int, dict[str, int]] = defaultdict(dict)
-    for row in rows_of(Imaging, ids).only("subject_id", "event"):
-        imaging[row.subject_id][row.event] = row.pk
+    imaging: dict[int, dict[str, Imaging]] = defaultdict(dict)
+    for row in rows_of(Imaging, ids).only("subject_id", "event", "imaging_date"):
+        imaging[row.subject_id][row.event] = row
     return {
         subject.pk: _of_one(
             subject.pk, milestones[subject.pk], visits[subject.pk], imaging[subject.pk], today[subject.pk]
@@ -97,7 +102,7 @@ def _of_one(
     subject_id: int,
     milestones: MilestoneDates,
     visits: dict[str, Visit],
-    imaging: dict[str, int],
+    imaging: dict[str, Imaging],
     today: date,
 ) -> list[SubjectVisit]:
     plan = {planned.code: planned for planned in planned_visits(CURRENT, milestones, today)}
@@ -105,8 +110,10 @@ def _of_one(
         plan[event] = unplanned_visit(milestones, event)
     found = []
     for event in sorted(plan, key=lambda code: events.event_order(CURRENT, code)):
-        visit = visits.get(event)
+        visit, image = visits.get(event), imaging.get(event)
         actual = visit.visit_date if visit else None
+        if actual is None and image is not None and plan[event].unscheduled:
+            actual = image.imaging_date
         due = plan[event].due
         missed = visit is not None and visit.status == VisitStatus.MISSED
         found.append(
@@ -116,7 +123,7 @@ def _of_one(
                 state=visit_state(plan[event], actual, missed, today),
                 actual=actual,
                 visit_id=visit.pk if visit else None,
-                imaging_id=imaging.get(event),
+                imaging_id=image.pk if image else None,
                 died_before=milestones.death is not None and (due is None or milestones.death <= due),
             )
         )
@@ -141,6 +148,9 @@ def unplanned_visit(milestones: MilestoneDates, event: str) -> PlannedVisit:
     """
     if not events.is_follow_up(CURRENT, event):
         raise ValueError(f"{event!r} is no follow-up visit")
+    number, beside = events.unscheduled_number(CURRENT, event), CURRENT.unscheduled
+    if number is not None and beside is not None:
+        return _without_dates(event, beside.label, number, Anchor.RT_END, unscheduled=True)
     start = milestones.rt_end or milestones.randomized
     if start is not None:
         # As if follow-up had never ended and its last nameable visit had come.
@@ -151,11 +161,13 @@ def unplanned_visit(milestones: MilestoneDates, event: str) -> PlannedVisit:
     rule = next((rule for rule in CURRENT.visits if rule.code == event), None)
     repeating = CURRENT.repeating
     if rule is not None:
-        label, number, anchor = rule.label, rule.number, rule.anchor
-    elif repeating is not None:
-        label, number, anchor = repeating.label, int(event.removeprefix(repeating.code_prefix)), repeating.anchor
-    else:
+        return _without_dates(event, rule.label, rule.number, rule.anchor)
+    if repeating is None:
         raise ValueError(f"{event!r} is no follow-up visit")
+    return _without_dates(event, repeating.label, int(event.removeprefix(repeating.code_prefix)), repeating.anchor)
+
+
+def _without_dates(event: str, label: str, number: int, anchor: Anchor, *, unscheduled: bool = False) -> PlannedVisit:
     return PlannedVisit(
         code=event,
         label=label,
@@ -166,4 +178,5 @@ def unplanned_visit(milestones: MilestoneDates, event: str) -> PlannedVisit:
         anchor_name=anchor,
         anchor_date=None,
         expected=False,
+        unscheduled=unscheduled,
     )

@@ -19,6 +19,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "never_irradiated": ("R.RT:ending",),
     "followup_ended_on": ("P.WITHDRAW", "P.EOS"),
     "death_date": ("F.VISIT:death_date", "P.EOS"),
+    "target_levels": ("R.RT:targets",),
 }
 
 

@@ -19,6 +19,7 @@ from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.rules import not_in_future, rows_not_in_future
 from spinetrial.crf.spec import CrfSpec, EditCheck, Item, Level, RowGroup, Section, ShowWhen, Values
 from spinetrial.protocol import CURRENT
+from spinetrial.terminology.vertebrae import position
 
 _TREATMENT, _TECHNIQUE = CURRENT.treatment, CURRENT.technique
 _PTV_GOAL = next(goal for goal in CURRENT.dose_goals if goal.structure == "PTV")
@@ -350,16 +351,20 @@ CHECKS = (
 
 
 def after_course(record: SubjectRecord, actor: Actor) -> None:
-    """Milestones by which follow-up counts: first and last fraction, how many, whether the course is over (D8)."""
+    """Milestones by which follow-up counts: first and last fraction, how many, whether the course is over (D8).
+
+    And the levels treated, which follow-up reads again; without their sectors they say nothing of the arm.
+    """
     course = cast(Course, record)
     rows = list(of_subject(course.subject, Fraction))
-    given = fractions.given(rows)
+    given, targets = fractions.given(rows), of_subject(course.subject, TargetVertebra)
     values = {
         "rt_start": given[0].date if given else None,
         "rt_end": given[-1].date if given else None,
         "fractions_given": len(given),
         "rt_completed": fractions.finished(course, rows),
         "never_irradiated": course.ending == Ending.NEVER_STARTED,
+        "target_levels": " ".join(sorted({row.level for row in targets}, key=position)),
     }
     before = milestones_of(course.subject)
     if any(getattr(before, name) != value for name, value in values.items()):

@@ -166,6 +166,7 @@ def test_a_planted_undeclared_view_is_found():
 PUBLIC = {
     "health/",
     "calendar/<str:token>.ics",
+    "calendar/<str:token>/<slug:code>.ics",
     "login/",
     "login/code/",
     "login/passkey/",

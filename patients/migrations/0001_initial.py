@@ -380,4 +380,9 @@ class Migration(migrations.Migration):
             model_name='eligibility',
             constraint=models.UniqueConstraint(fields=('subject',), name='eligibility_once'),
         ),
+        migrations.AddField(
+            model_name='milestones',
+            name='target_levels',
+            field=models.CharField(blank=True, max_length=200, verbose_name='Target vertebrae'),
+        ),
     ]

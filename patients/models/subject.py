@@ -69,6 +69,8 @@ class Milestones(models.Model):
     death_date = models.DateField(_("Death"), null=True)
     #: code of the CRF that reported the death first; another CRF with another date raises a query instead
     death_source = models.CharField(max_length=20, blank=True)
+    #: irradiated levels in the order of the spine, between spaces; both arms treat the same ones, so they show no arm
+    target_levels = models.CharField(_("Target vertebrae"), max_length=200, blank=True)
 
     site_path = "subject__site"
 

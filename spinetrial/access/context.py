@@ -50,6 +50,12 @@ def chosen_site(request: HttpRequest, action: str) -> StudySite | None:
     return site if site and (allowed is None or site.pk in allowed) else None
 
 
+def sites_of(user: User, action: str) -> list[StudySite]:
+    """The sites where the person may do `action`, by code."""
+    allowed, rows = sites_for(user, action), StudySite.objects.order_by("code")
+    return list(rows if allowed is None else rows.filter(pk__in=allowed))
+
+
 def role_names(user: User) -> str:
     names = dict.fromkeys(str(Role(m.role).label) for m in user.current_memberships)
     return ", ".join(names)

@@ -75,6 +75,24 @@ class Overview:
         return roll_up([self.any_time, *(cell.tally for cell in self.cells.values())])
 
     @property
+    def columns(self) -> dict[str, EventCell]:
+        """The cells with those of the unscheduled visits added up into one, as a table of many participants needs."""
+        found = {event: cell for event, cell in self.cells.items() if not events.is_unscheduled(CURRENT, event)}
+        beside = [cell for event, cell in self.cells.items() if event not in found]
+        if not beside:
+            return found
+        whole = events.all_unscheduled(CURRENT)
+        found[whole] = EventCell(
+            whole,
+            roll_up([cell.tally for cell in beside]),
+            sum(cell.done for cell in beside),
+            sum(cell.expected for cell in beside),
+            State.NOT_EXPECTED,
+            VisitState.DONE,
+        )
+        return found
+
+    @property
     def at_visits(self) -> set[tuple[str, str]]:
         """CRF and event of every record."""
         return {(code, event) for (code, _pk), event in self.events.items()}
@@ -180,7 +198,8 @@ _NOT_ENTERED = {
 
 def _visit_cell(visit: SubjectVisit, codes: set[str], by_event: dict[str, list[Tally]]) -> EventCell:
     specs = visit_specs()
-    blank = _NOT_ENTERED[visit.state]
+    # Of an unscheduled visit nobody waits for a form: imaging alone is one, and so is a talk without imaging.
+    blank = State.NOT_EXPECTED if visit.planned.unscheduled else _NOT_ENTERED[visit.state]
     lacking = [not_entered(blank) for spec in specs if spec.code not in codes]
     done = len(specs) - len(lacking)
     return EventCell(
@@ -232,6 +251,9 @@ def _course_cell(row: Milestones, done: int, tallies: list[Tally], *, failed: bo
 
 
 def matrix_events(rows: Sequence[Overview]) -> list[str]:
-    """Columns of the matrix: the protocol's events, follow-up visits up to the last one any subject has."""
-    seen = {event for row in rows for event in row.cells} | {rule.code for rule in CURRENT.visits} | set(FIXED_EVENTS)
+    """Columns of the matrix: the protocol's events, follow-up visits up to the last one any subject has.
+
+    The unscheduled visits of a subject share one column, whose cell is in `Overview.columns`.
+    """
+    seen = {event for row in rows for event in row.columns} | {rule.code for rule in CURRENT.visits} | set(FIXED_EVENTS)
     return sorted(seen, key=lambda event: events.event_order(CURRENT, event))

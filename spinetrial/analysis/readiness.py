@@ -191,7 +191,7 @@ def _missing(rows: Sequence[Overview], actor: AnyActor) -> Iterator[Blocker]:
             if visit.is_open:
                 url = reverse("crf", args=[code, "F.VISIT", visit.event])
                 yield Blocker(BlockerKind.VISIT, site, code, title, url)
-            elif visit.actual is not None:
+            elif visit.actual is not None and not visit.planned.unscheduled:
                 for spec in visit_specs():
                     if _visible(actor, spec, row.subject) and (spec.code, visit.event) not in row.at_visits:
                         url = _address(spec, code, None, visit.event)

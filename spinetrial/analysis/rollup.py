@@ -38,7 +38,7 @@ def roll_up_table(rows: Sequence[Overview]) -> dict[str, Any]:
 def _line(code: str, members: Sequence[Overview], columns: list[str], url: str) -> dict[str, Any]:
     cells = []
     for event in columns:
-        found = [row.cells[event] for row in members if event in row.cells]
+        found = [row.columns[event] for row in members if event in row.columns]
         title = events.event_title(CURRENT, event, _)
         done, expected = sum(cell.done for cell in found), sum(cell.expected for cell in found)
         cells.append(_cell(title, [cell.tally for cell in found], done, expected))

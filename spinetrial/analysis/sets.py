@@ -216,7 +216,7 @@ def build(snapshot: Snapshot, protocol: Protocol) -> Analysed:
     visits = [rule.code for rule in protocol.visits]
     recorded = {str(record["event"]) for name in ("F.VISIT", "F.EPRO") for record in snapshot.records(name)}
     visits += sorted(
-        (code for code in recorded - set(visits) if protocol_events.is_follow_up(protocol, code)),
+        (code for code in recorded - set(visits) if protocol_events.is_scheduled(protocol, code)),
         key=lambda code: protocol_events.event_order(protocol, code),
     )
     rows = tuple(_row(record, data, protocol, visits, last_date) for record in randomized)

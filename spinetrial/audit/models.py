@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -79,6 +79,13 @@ class AuditEntry(models.Model):
         """Columns of a row that were changed after the first save."""
         changes = cls.objects.filter(table_name=table, row_id=row_id, act="update").values_list("changes", flat=True)
         return {column for each in changes for column in each}
+
+    @classmethod
+    def changes_of(cls, table: str, subject_ids: Collection[int]) -> dict[int, int]:
+        """How often a subject's rows of a table were changed after their first save, by subject id."""
+        rows = cls.objects.filter(table_name=table, subject_id__in=subject_ids, act="update")
+        counted = rows.order_by().values_list("subject_id").annotate(models.Count("id"))
+        return {pk: number for pk, number in counted if pk is not None}
 
     @classmethod
     def voiding(cls, signed_records: Iterable[int]) -> dict[int, AuditEntry]:

@@ -128,7 +128,7 @@ class RowForm(_ValidatesChanges):
     def has_changed(self) -> bool:
         # Choice widgets render a default; only a filled value makes a new row.
         if self.instance.pk is None and self.is_bound:
-            names = [item.name for item in self.group.items]
+            names = [item.name for item in self.group.items if item.name not in self.group.prefilled]
             return any(str(self._raw(name) or "").strip() not in ("", "False") for name in names)
         return super().has_changed()
 
@@ -352,7 +352,9 @@ def crf_form(
     form.explained = []
     for group in spec.rows:
         existing = of_subject(subject, group.model).filter(**{"parent": record if record.pk else None})
-        formset = _formset_class(group)(data, queryset=existing, prefix=group.key)
+        ready = group.prefill(subject) if group.prefill and record.pk is None and data is None else []
+        formset = _formset_class(group)(data, queryset=existing, prefix=group.key, initial=ready)
+        formset.extra += len(ready)
         for row_form in formset.forms:
             row_form.empty_permitted = row_form.instance.pk is None
             row_form.instance.subject = subject

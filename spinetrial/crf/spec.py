@@ -99,7 +99,11 @@ class Section:
 
 @dataclass(frozen=True, eq=False)  # compared by identity: form classes are kept per group
 class RowGroup:
-    """A repeating group inside a CRF: rows of `model` (a RowRecord) shown as a grid."""
+    """A repeating group inside a CRF: rows of `model` (a RowRecord) shown as a grid.
+
+    `prefill(subject)` gives the rows a new form begins with, as item -> value; the items it fills are named in
+    `prefilled`, and a row in which nothing else is answered is no row.
+    """
 
     key: str
     title: str | Promise
@@ -109,6 +113,8 @@ class RowGroup:
     minimum: int = 0
     blank_rows: int = 1
     sdv: bool = False  # the rows are compared with the source as a whole
+    prefill: Callable[[SubjectRecord | models.Model], list[dict[str, Any]]] | None = None
+    prefilled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

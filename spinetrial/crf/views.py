@@ -27,7 +27,7 @@ from spinetrial.access.gate import (
 )
 from spinetrial.access.models import TrialState
 from spinetrial.audit.models import AuditEntry
-from spinetrial.crf import checks, conflict, drafts, save, threads
+from spinetrial.crf import checks, conflict, drafts, save, threads, unscheduled
 from spinetrial.crf.display import display_value
 from spinetrial.crf.forms import EXPLAIN_PREFIX, CrfForm, SearchInput, crf_form, explanation_name, form_data
 from spinetrial.crf.marks import ItemMark, review_marks
@@ -177,6 +177,8 @@ def edit_page(
         if clash.nothing_new():  # sent twice, or both typed the same
             threads.reply(request, spec, subject, record, replies)
             return _saved(request, spec, subject, key, record, done_url)
+        if address := unscheduled.moved(request, spec, subject, key):
+            return redirect(address)
         if clash.differences and (not clash.settled() or (clash.changes_something() and not reason.strip())):
             return conflict.page(request, spec, subject, event, clash, asked="resolve" in data)
         if clash.differences and not clash.changes_something():
@@ -198,6 +200,8 @@ def edit_page(
         except (save.Conflict, trial.EntryClosed) as refusal:
             fresh = find_record(request, spec, subject, key) if isinstance(refusal, save.Conflict) else None
             if fresh is not None and data.get("seen_version") != str(fresh.row_version):
+                if address := unscheduled.moved(request, spec, subject, key):
+                    return redirect(address)
                 clash = conflict.compare(spec, subject, fresh, request.POST, event)
                 return conflict.page(request, spec, subject, event, clash)
             form.add_error(None, save.describe_refusal(refusal))

@@ -178,6 +178,31 @@ class RepeatingVisitRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnscheduledRule:
+    """Visits nobody planned: code = `code_prefix` + 1, 2, 3 ... in the order in which they were begun."""
+
+    code_prefix: str
+    label: str  # holds %(number)d
+    label_all: str  # one name for all of them together
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """When the program asks somebody to look again, and how long it looks for the answer; all in whole days.
+
+    `flare_days`: days from the first fraction in which a rise of pain may be a flare. `repeat_after` and `repeat_by`:
+    when imaging in doubt is repeated. `onset_after`: an event may start this long after the imaging that showed it.
+    """
+
+    flare_days: int
+    repeat_after: int
+    repeat_by: int
+    onset_after: int
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineRule:
     """Limits in days: assessments and ECOG before randomisation, age of the baseline pain score at fraction 1."""
 
@@ -442,6 +467,8 @@ class Protocol:
     baseline: BaselineRule
     visits: tuple[VisitRule, ...]
     repeating: RepeatingVisitRule | None
+    unscheduled: UnscheduledRule | None
+    watch: Watch
     treatment: Treatment
     technique: Technique
     dose_goals: tuple[DoseGoal, ...]

@@ -79,7 +79,8 @@ class PlannedVisit:
     closes: date | None
     anchor_name: Anchor
     anchor_date: date | None
-    expected: bool  # False: due after death or end of follow-up
+    expected: bool  # False: due after death or end of follow-up, or beside the schedule
+    unscheduled: bool = False  # beside the schedule: never due, and in no window
 
     def title(self, translate: Callable[[str], str] = gettext_noop) -> str:
         """The visit's name on screen: "Week 2", "Month 12"."""
@@ -167,9 +168,11 @@ def visit_state(planned: PlannedVisit, actual: date | None, missed: bool, today:
     """The state every screen and job shows. `actual`: the date the visit took place; `missed`: recorded so.
 
     A visit that took place counts even when it was not expected; one dated without any window (radiotherapy
-    still pending) is outside it.
+    still pending) is outside it. An unscheduled visit has no window to be outside of.
     """
     if actual is not None:
+        if planned.unscheduled:
+            return VisitState.DONE
         if planned.opens is not None and planned.closes is not None and planned.opens <= actual <= planned.closes:
             return VisitState.DONE
         return VisitState.DONE_OUT_OF_WINDOW

@@ -47,7 +47,9 @@ from spinetrial.protocol.model import (
     Timepoint,
     ToxicityComparison,
     Treatment,
+    UnscheduledRule,
     VisitRule,
+    Watch,
     Window,
 )
 from spinetrial.protocol.text import gettext_noop as _
@@ -433,6 +435,20 @@ PROTOCOL = Protocol(
         window=Window(-28, 28),
         until=_("until death, withdrawal from follow-up or closure of the study"),
         basis="paper, Follow-up; D8, D9",
+    ),
+    unscheduled=UnscheduledRule(
+        code_prefix="U",
+        label=_("Unscheduled visit %(number)d"),
+        label_all=_("Unscheduled"),
+        basis="assumption: visits beside the schedule are recorded on the same forms and in no analysis by time point",
+    ),
+    watch=Watch(
+        flare_days=10,
+        repeat_after=42,
+        repeat_by=56,
+        onset_after=28,
+        basis="assumption, 10 days of flare as Chow and Loblaw, repeat after 6 to 8 weeks as SPINO (Thibault 2015); "
+        "28 days for the onset are ours",
     ),
     treatment=Treatment(
         total_gy=30.0,

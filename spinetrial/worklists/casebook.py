@@ -126,8 +126,9 @@ class _Casebook:
         yield Facts(tuple(pairs))
         yield Paragraph(_("Names and contacts are not part of a casebook."), "note")
         lines = []
-        for event in matrix_events([self.row]):
-            cell = self.row.cells.get(event)
+        own = self.row.cells
+        for event in sorted({*matrix_events([self.row]), *own}, key=lambda each: events.event_order(CURRENT, each)):
+            cell = own.get(event)
             if cell is not None:
                 due = f"{cell.due.isoformat()}" if cell.due else ""
                 count = f"{cell.done}/{cell.expected}" if cell.expected else ""

@@ -11,18 +11,19 @@ from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from followup.visits import SubjectVisit, expected_visits_of
-from patients.models import Subject
-from spinetrial.access.context import chosen_site
+from patients.models import Milestones, Subject
+from spinetrial.access.context import chosen_site, sites_of
 from spinetrial.access.gate import SignedInRequest, list_records, public, requires
 from spinetrial.access.models import StudySite, User
 from spinetrial.access.people import find_account
 from spinetrial.audit.clock import now
+from spinetrial.audit.models import AuditEntry
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import VisitState
 from spinetrial.worklists.words import state_word
@@ -88,8 +89,16 @@ def coming(request: SignedInRequest) -> HttpResponse:
                 "state_label": state_word(each.visit.state.value),
             }
         )
-    feed = request.build_absolute_uri(reverse("calendar", args=[token_of(request.user)]))
-    context = {"weeks": [{"monday": monday, "visits": rows} for monday, rows in weeks.items()], "feed": feed}
+    token = token_of(request.user)
+    addresses = [("", reverse("calendar", args=[token]))]
+    sites = sites_of(request.user, "worklist.view")
+    if len(sites) > 1:
+        addresses += [(site.name, reverse("calendar_site", args=[token, site.code])) for site in sites]
+    context = {
+        "today": timezone.localdate(),
+        "weeks": [{"monday": monday, "visits": rows} for monday, rows in weeks.items()],
+        "feeds": [{"site": name, "url": request.build_absolute_uri(address)} for name, address in addresses],
+    }
     return render(request, "worklists/coming.html", context)
 
 
@@ -120,11 +129,18 @@ def _owner(token: str) -> User:
 
 @public
 @require_safe
-def calendar(request: HttpRequest, token: str) -> HttpResponse:
-    """The feed of one person: what they may see now; an ended account or membership leaves it empty or not found."""
+def calendar(request: HttpRequest, token: str, code: str = "") -> HttpResponse:
+    """The feed of one person, of all their sites or of the one with this code: what they may see now.
+
+    An ended account or membership leaves it empty or not found. A visit that is done, missed or no longer expected is
+    gone from it, and a calendar program takes it away.
+    """
     user = _owner(token)
+    site = next((each for each in sites_of(user, "worklist.view") if each.code == code), None) if code else None
+    if code and site is None:
+        raise Http404
     with translation.override(user.language):
-        visits = coming_visits(user, None, FEED_DAYS)
+        visits = coming_visits(user, site, FEED_DAYS)
         text = "".join(f"{line}\r\n" for line in ics_lines(visits))
     response = HttpResponse(text, content_type="text/calendar; charset=utf-8")
     response["Content-Disposition"] = 'inline; filename="spinetrial.ics"'
@@ -133,7 +149,9 @@ def calendar(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def ics_lines(visits: Iterable[ComingVisit]) -> Iterator[str]:
-    """An iCalendar object (RFC 5545) with one all-day event per visit, folded at 75 bytes."""
+    """An iCalendar object (RFC 5545) with one all-day event per visit, folded at 75 bytes; lines without their ends."""
+    visits = list(visits)
+    moved = AuditEntry.changes_of(Milestones._meta.db_table, {each.subject.pk for each in visits})
     stamp = now().strftime("%Y%m%dT%H%M%SZ")
     yield from ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//SpineTrial//visits//EN", "METHOD:PUBLISH")
     yield from _folded(f"X-WR-CALNAME:{_escaped(_('SpineTrial visits'))}")
@@ -143,6 +161,8 @@ def ics_lines(visits: Iterable[ComingVisit]) -> Iterator[str]:
         yield "BEGIN:VEVENT"
         yield from _folded(f"UID:{each.subject.code}-{each.visit.event}@spinetrial")
         yield f"DTSTAMP:{stamp}"
+        # A calendar program believes a new date only with a higher number; the dates follow from the milestones.
+        yield f"SEQUENCE:{moved.get(each.subject.pk, 0)}"
         yield f"DTSTART;VALUE=DATE:{each.due:%Y%m%d}"
         yield f"DTEND;VALUE=DATE:{each.due + timedelta(days=1):%Y%m%d}"
         yield from _folded(f"SUMMARY:{_escaped(f'{each.subject.code} {each.title}')}")
@@ -158,7 +178,7 @@ def ics_lines(visits: Iterable[ComingVisit]) -> Iterator[str]:
 def _escaped(text: str) -> str:
     for special in ("\\", ";", ","):
         text = text.replace(special, f"\\{special}")
-    return text.replace("\n", "\\n")
+    return text.replace("\r", "").replace("\n", "\\n")
 
 
 def _folded(line: str) -> Iterator[str]:

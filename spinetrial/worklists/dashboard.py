@@ -148,10 +148,12 @@ def accrual(data: Gathered, today: date, share: float) -> dict[str, Any] | None:
 
 
 def _by_event(data: Gathered) -> dict[str, list[tuple[int, PainAtVisit]]]:
-    """The visits that were recorded or had to be by now, by event in the order of the schedule."""
+    """The visits of the schedule that were recorded or had to be by now, by event in its order."""
     found: dict[str, list[tuple[int, PainAtVisit]]] = defaultdict(list)
     for subject_id, visits in data.pain.items():
         for event, at_visit in visits.items():
+            if at_visit.visit.planned.unscheduled:
+                continue
             if at_visit.visit.state is not VisitState.NOT_EXPECTED or at_visit.visit.visit_id is not None:
                 found[event].append((subject_id, at_visit))
     return dict(sorted(found.items(), key=lambda pair: events.event_order(CURRENT, pair[0])))

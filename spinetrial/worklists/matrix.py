@@ -34,9 +34,9 @@ def matrix(request: SignedInRequest) -> HttpResponse:
     lines = []
     for row in rows:
         url = reverse("subject", args=[row.subject.code])
-        cells = []
+        cells, own = [], row.columns
         for event in columns:
-            cell = row.cells.get(event)
+            cell = own.get(event)
             if cell is None:
                 cells.append({"state": State.NOT_EXPECTED, "label": "", "url": "", "done": 0, "total": 0, "queries": 0})
                 continue
@@ -50,7 +50,7 @@ def matrix(request: SignedInRequest) -> HttpResponse:
                     "state": cell.state,
                     "found": " ".join(sorted(found)),
                     "label": f"{events.event_title(CURRENT, event, _)}: {cell_words(cell)}{due}",
-                    "url": f"{url}#event-{event}",
+                    "url": f"{url}#event-{event if event in row.cells else 'unscheduled'}",
                     "done": cell.done,
                     "total": cell.expected,
                     "queries": cell.queries,

@@ -187,7 +187,7 @@ def _missing(row: Overview, event: str, specs: list[CrfSpec]) -> list[str]:
         if row.cells[code].state not in ("not_yet", "not_expected"):
             found += [(code, spec) for spec in expected_specs(code) if not row.entered[spec.code]]
     for visit in row.visits:
-        if visit.is_open or visit.actual is not None:
+        if visit.is_open or (visit.actual is not None and not visit.planned.unscheduled):
             entered = {"F.VISIT": visit.visit_id, "F.IMAGING": visit.imaging_id}
             found += [(visit.event, spec) for spec in visit_specs() if entered[spec.code] is None]
     return [

@@ -11,6 +11,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from adverse_events.models import AdverseEvent
+from followup.crfs import IMAGING, VISIT
+from followup.lesions import ROLE_LABELS, lesion_table
+from followup.models import LocalControl
 from followup.response import CATEGORY_LABELS, NE_REASON_LABELS, READING_LABELS, Reading
 from followup.responses import PainAtVisit, pain_of
 from patients.models import (
@@ -47,6 +50,7 @@ from spinetrial.review.models import Query
 from spinetrial.review.signatures import signature_state
 from spinetrial.terminology.scales import SINS_CLASS_LABELS
 from spinetrial.worklists.freezing import freezes_of, may_freeze_event
+from spinetrial.worklists.prompts import open_prompts
 from spinetrial.worklists.queries import describe, visible_queries
 from spinetrial.worklists.signing import signature_acts
 from spinetrial.worklists.timeline import pain_curve, timeline
@@ -113,7 +117,9 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         not masked(user, subject.site_id),
         signature_state([subject.pk]),
     )
-    pain = pain_of([subject])[subject.pk]
+    order = _events(row)
+    pain_by_event = pain_of([subject], {subject.pk: row.visits})[subject.pk]
+    pain = {event: pain_by_event[event] for event in order if event in pain_by_event}
     fractions = (
         list(
             list_records(user, Fraction, "crf.view").filter(subject=subject, given=True).values_list("date", flat=True)
@@ -131,7 +137,10 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         "arm": arm_of(user, subject),
         "tl": timeline(row, fractions, subject.site.today()),
         "sp": pain_curve(_baseline(subject, pain), pain),
-        "cards": [_card(page, event) for event in _events(row)],
+        "cards": [_card(page, event) for event in order],
+        "first_unscheduled": next((event for event in order if events.is_unscheduled(CURRENT, event)), ""),
+        "prompts": open_prompts(user, [row], {subject.pk: pain}).get(subject.pk, []),
+        "lesions": _lesions(subject),
         "any_time": _any_time(page),
         "responses": _responses(pain),
         "adverse_events": of_subject(subject, AdverseEvent).order_by("onset_date", "id"),
@@ -147,13 +156,60 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
 
 
 def _events(row: Overview) -> list[str]:
-    """The events that have a card; follow-up appears with randomisation."""
-    return sorted({*FIXED_EVENTS, *row.cells}, key=lambda event: events.event_order(CURRENT, event))
+    """The events that have a card, in the order of the schedule; an unscheduled visit stands where its date puts it."""
+    known = sorted({*FIXED_EVENTS, *row.cells}, key=lambda event: events.event_order(CURRENT, event))
+    placed = [event for event in known if not events.is_unscheduled(CURRENT, event)]
+    days = {"RAND": row.milestones.randomized_on, "RT": row.milestones.rt_start}
+    days |= {visit.event: visit.actual or visit.planned.due for visit in row.visits}
+    beside = [event for event in known if events.is_unscheduled(CURRENT, event)]
+    for event in sorted(beside, key=lambda each: (days[each] is None, days[each], events.event_order(CURRENT, each))):
+        day = days[event]
+        before = [at for at, other in enumerate(placed) if (there := days.get(other)) and (day is None or there <= day)]
+        placed.insert(max(before, default=placed.index("RAND")) + 1, event)
+    return placed
+
+
+def _lesions(subject: Subject) -> dict[str, Any] | None:
+    """The lesions as a table: a row per vertebra, a column per imaging; None before there is any imaging."""
+    table = lesion_table(subject)
+    if not table.imaging:
+        return None
+    return {
+        "columns": [
+            {
+                "title": events.event_title(CURRENT, event, _),
+                "day": day,
+                "url": crf_url(IMAGING, subject.code, event),
+            }
+            for event, day in table.imaging
+        ],
+        "rows": [
+            {
+                "level": lesion.level,
+                "role": _(ROLE_LABELS[lesion.role]),
+                "lesion": lesion.disease.get_lesion_display() if lesion.disease else "",
+                "fracture": bool(lesion.disease and lesion.disease.fracture),
+                "cells": [
+                    {
+                        "day": day,
+                        "title": events.event_title(CURRENT, event, _),
+                        "read": read,
+                        "broken": bool(read and read.symptomatic is not None),
+                        "doubt": bool(read and read.local_control == LocalControl.EQUIVOCAL),
+                        "grown": bool(read and read.local_control == LocalControl.PROGRESSION),
+                    }
+                    for (event, day), read in zip(table.imaging, readings, strict=True)
+                ],
+            }
+            for lesion, readings in table.rows
+        ],
+    }
 
 
 def _card(page: Page, event: str) -> dict[str, Any]:
     cell, row = page.row.cells[event], page.row
     forms: list[FormLink] = []
+    visit = next((each for each in row.visits if each.event == event), None)
     if event in FIXED_EVENTS:
         for spec in expected_specs(event):
             if spec.reveals_arm and not page.see_arm:
@@ -162,8 +218,7 @@ def _card(page: Page, event: str) -> dict[str, Any]:
                 forms += _repeated(page, spec, cell.blank)
             else:
                 forms.append(page.link(spec, ONCE_KEY, page.record_of(spec), cell.blank))
-    else:
-        visit = next(each for each in row.visits if each.event == event)
+    elif visit is not None:
         entered = {"F.VISIT": visit.visit_id, "F.IMAGING": visit.imaging_id}
         forms = [page.link(spec, event, entered[spec.code], cell.blank) for spec in visit_specs()]
         forms += [page.link(spec, event, pk, cell.blank) for spec, pk in unexpected_forms(row, event)]
@@ -177,6 +232,8 @@ def _card(page: Page, event: str) -> dict[str, Any]:
             "given": row.milestones.fractions_given,
             "planned": CURRENT.treatment.fractions,
         }
+    elif visit is not None and visit.planned.unscheduled:
+        note = visit.actual.isoformat() if visit.actual else ""
     elif cell.due and cell.closes and cell.timing not in (VisitState.DONE, VisitState.NOT_EXPECTED):
         note = _("due %(due)s, window to %(closes)s") % {"due": cell.due, "closes": cell.closes}
     return {
@@ -253,6 +310,10 @@ def _actions(page: Page) -> list[dict[str, Any]]:
         return actions
     if page.may_freeze and not row.frozen.holds(row.subject.pk):
         actions.append({"label": _("Freeze"), "url": reverse("freeze_subject", args=[code]), "icon": "lock"})
+    if row.milestones.randomized_on and not row.frozen.holds(row.subject.pk) and CURRENT.unscheduled is not None:
+        for spec, label in ((VISIT, _("Unscheduled visit")), (IMAGING, _("Unscheduled imaging"))):
+            if may(user, spec.enter, site):
+                actions.append({"label": label, "url": reverse("unscheduled", args=[code, spec.code]), "icon": "plus"})
     if row.stage == "eligible" and may(user, "randomize", site):
         actions.append({"label": _("Randomise"), "url": reverse("randomize", args=[code]), "primary": True})
     elif row.stage == "screening" and may(user, "subject.screen", site):

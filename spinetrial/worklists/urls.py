@@ -47,6 +47,7 @@ urlpatterns = [
     path("signing/", signing.signing_list, name="signing"),
     path("coming/", coming.coming, name="coming"),
     path("calendar/<str:token>.ics", coming.calendar, name="calendar"),
+    path("calendar/<str:token>/<slug:code>.ics", coming.calendar, name="calendar_site"),
     path("dashboard/", dashboard.dashboard, name="dashboard"),
     path("dashboard/<slug:key>/", dashboard.flow, name="flow"),
     path("queries/", queries.query_list, name="queries"),

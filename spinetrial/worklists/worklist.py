@@ -13,10 +13,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.models import AdverseEvent, ClockState
 from adverse_events.safety import serious_events
-from followup.models import Visit
 from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
@@ -29,6 +27,7 @@ from spinetrial.crf.spec import Keeping
 from spinetrial.crf.views import ONCE_KEY, crf_url
 from spinetrial.protocol import CURRENT, events
 from spinetrial.review.models import Query
+from spinetrial.worklists.prompts import open_prompts
 from spinetrial.worklists.queries import describe, visible_queries
 from spinetrial.worklists.signing import awaiting_signature
 from spinetrial.worklists.words import state_word
@@ -75,7 +74,7 @@ def worklist(request: SignedInRequest) -> HttpResponse:
         rows = overviews(user, list(subjects))
         for row in rows:
             tasks += _entry_tasks(request, row)
-        tasks += _event_tasks(request, rows)
+        tasks += _prompt_tasks(request, rows)
         tasks += _draft_tasks(request, site)
     if may(user, "safety.view"):
         tasks += _safety_tasks(request, site)
@@ -159,19 +158,14 @@ def _draft_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
         yield Task(what, url, subject, None, subject.site.today(), _("Go on"), "partial")
 
 
-def _event_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Task]:
-    """Visits that report an adverse event of a participant for whom none is entered.
-
-    Neither form can ask this of the other: follow-up and adverse events do not know each other.
-    """
-    reported = list_records(request.user, Visit, "crf.view").filter(ae_any=True).order_by("event")
-    by_subject = dict(reported.values_list("subject_id", "event"))
+def _prompt_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Task]:
+    """What the data themselves ask for and the person can answer: assess again, look at the spine, enter an event."""
+    found = open_prompts(request.user, rows)
     for row in rows:
-        event = by_subject.get(row.subject.pk)
-        if event and not row.entered[ADVERSE_EVENT.code] and may(request.user, "ae.enter", row.subject.site_id):
-            what = _("%(visit)s reports an adverse event: enter it") % {"visit": events.event_title(CURRENT, event, _)}
-            url = crf_url(ADVERSE_EVENT, row.subject.code, "new")
-            yield Task(what, url, row.subject, None, row.subject.site.today(), _("Enter"), "due")
+        for each in found.get(row.subject.pk, ()):
+            if each.url:
+                due, today = each.prompt.by, row.subject.site.today()
+                yield Task(each.text, each.url, row.subject, due, today, _("Enter"), each.state)
 
 
 def _safety_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:

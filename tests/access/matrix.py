@@ -146,6 +146,10 @@ GET  draft_discard         405 405 405 405  405 405 403 403  405 405 405 405  40
 POST draft_discard         302 302 403 403  403 403 403 403  404 404 404 404  403   log
 GET  crf_edit:imaging      200 200 200 403  403 403 403 403  404 404 404 404  403   log
 POST crf_edit:imaging      422 422 422 403  403 403 403 403  404 404 404 404  403   log
+GET  unscheduled           302 302 403 403  403 403 403 403  404 404 404 404  403   log
+POST unscheduled           405 405 405 405  405 405 403 403  405 405 405 405  403   log
+GET  unscheduled:imaging   302 302 302 403  403 403 403 403  404 404 404 404  403   log
+POST unscheduled:imaging   405 405 405 405  405 405 403 403  405 405 405 405  403   log
 ANY  crf:arm               302 302 302 302  302 302 403 403  404 404 404 404  403   log
 ANY  crf_answers           200 200 200 200  200 200 403 403  404 404 404 404  403   log
 ANY  crf_answers:arm       200 200 403 200  200 403 403 403  404 404 404 404  403   log
@@ -261,6 +265,8 @@ GET  coming                200 200 200 200  200 200 403 403  200 200 200 200  40
 POST coming                405 405 405 405  405 405 403 403  405 405 405 405  403   log
 GET  calendar              404 404 404 404  404 404 404 404  404 404 404 404  404   404
 POST calendar              405 405 405 405  405 405 405 405  405 405 405 405  405   405
+GET  calendar_site         404 404 404 404  404 404 404 404  404 404 404 404  404   404
+POST calendar_site         405 405 405 405  405 405 405 405  405 405 405 405  405   405
 
 # --- the whole trial ---
 GET  trial                 403 403 403 403  200 200 403 403  403 403 403 403  403   log
@@ -327,6 +333,9 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "questionnaire_step": lambda w: {"token": "forged", "step": "pain"},
     "questionnaire_body": lambda w: {"token": "forged"},
     "calendar": lambda w: {"token": "forged"},
+    "calendar_site": lambda w: {"token": "forged", "code": "NK"},
+    "unscheduled": lambda w: {"spec_code": "F.VISIT"},
+    "unscheduled:imaging": lambda w: {"spec_code": "F.IMAGING"},
     "crf_edit": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf_edit:imaging": lambda w: {"spec_code": "F.IMAGING", "key": "W2"},
     "record_history": lambda w: {"spec_code": w.query.spec_code, "pk": w.query.record_id},

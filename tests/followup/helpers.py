@@ -75,6 +75,9 @@ DONE = {
     "ae_any": False,
     "survival": "alive",
 }
+#: What a visit leaves blank when nobody examined the participant, and when nobody of the staff asked.
+NOT_EXAMINED = {"motor": "", "sensory": "", "frankel": ""}
+NOT_ASKED = {"bladder": "", "ecog": "", "ae_any": None}
 MISSED = {"status": "missed", "missed_reason": "too_ill", "survival": "alive"}
 MORPHINE = {"drug": "MORPHINE_PO", "dose": "30", "times": "2", "use": "scheduled"}
 

@@ -16,7 +16,17 @@ from spinetrial.crf.save import EntryRefused
 from spinetrial.crf.spec import check_spec
 from spinetrial.review.models import Query
 from tests.cast import SETUP
-from tests.followup.helpers import DONE, MORPHINE, change, milestones, registered, treated, visit
+from tests.followup.helpers import (
+    DONE,
+    MORPHINE,
+    NOT_ASKED,
+    NOT_EXAMINED,
+    change,
+    milestones,
+    registered,
+    treated,
+    visit,
+)
 
 
 @pytest.fixture
@@ -271,7 +281,11 @@ def test_only_the_staff_of_the_site_enters_a_visit(cast, subject):
         ("visit_score_or_reason", {"nrs_missing": "refused"}),
         ("visit_nrs_worst_in_range", {"nrs_worst": 11}),
         ("visit_questions_of_done", {"analgesics": ""}),
-        ("visit_questions_of_done", {"mode": ""}),
+        ("visit_questions_of_done", {"mode": "", **NOT_ASKED, **NOT_EXAMINED}),
+        ("visit_examined_in_the_clinic", {"mode": "telephone"}),
+        ("visit_examined_in_the_clinic", {"mode": "telephone", "motor": "", "sensory": ""}),
+        ("visit_asked_by_staff", {"mode": "patient", **NOT_EXAMINED}),
+        ("visit_asked_by_staff", {"mode": "patient", **NOT_EXAMINED, **NOT_ASKED, "ae_any": True}),
         ("visit_death_has_date", {"survival": "dead"}),
         ("visit_death_has_date", {"death_date": date(2026, 1, 1)}),
         ("visit_before_death", {"survival": "dead", "death_date": date(2025, 12, 18), "death_cause": "disease"}),
@@ -304,3 +318,42 @@ def test_one_record_per_visit(cast, subject):
         visit(subject, cast.coordinator_a)
     with pytest.raises(IntegrityError, match="visit_once_per_event"), acting(SETUP, "planted"):
         Visit(subject=subject, event="M3", **DONE).save()
+
+
+# --- how the visit was done ---
+
+
+@pytest.mark.parametrize(
+    ("mode", "left_out"),
+    [
+        ("clinic", set()),
+        ("telephone", {"motor", "sensory", "frankel"}),
+        ("patient", {"motor", "sensory", "frankel", "bladder", "ecog", "ae_any"}),
+    ],
+)
+def test_only_what_can_be_known_is_asked(cast, subject, mode, left_out):
+    """Whatever is posted all the same is left out, and nothing of it is demanded."""
+    asked = {name for name in ("motor", "sensory", "frankel", "bladder", "ecog", "ae_any", "nrs_worst", "survival")}
+    for number, posted in enumerate(({}, {name: None for name in left_out}), 1):
+        record = visit(subject, cast.coordinator_a, f"U{number}", mode=mode, **posted)
+        blank = {name for name in asked if getattr(record, name) in ("", None)}
+        assert blank == left_out
+
+
+@pytest.mark.parametrize("mode", ["clinic", "telephone"])
+def test_what_can_be_known_is_demanded(cast, subject, mode):
+    blank = dict.fromkeys(("motor", "sensory", "frankel", "bladder", "ecog", "ae_any"))
+    wanted = set(blank) - (set() if mode == "clinic" else {"motor", "sensory", "frankel"})
+    assert set(refused(subject, cast.coordinator_a, mode=mode, **blank)) == wanted
+
+
+def test_a_change_of_mode_takes_the_findings_away(cast, subject):
+    record = visit(subject, cast.coordinator_a)
+    changed = change(record, cast.coordinator_a, date(2026, 1, 5), mode="patient")
+    assert (changed.motor, changed.frankel, changed.ecog, changed.bladder, changed.ae_any) == ("", "", "", "", None)
+    assert changed.nrs_worst == 3
+
+
+def test_a_missed_visit_keeps_nothing_of_the_examination(cast, subject):
+    record = visit(subject, cast.coordinator_a, status="missed", missed_reason="refused", motor="none", ecog="1")
+    assert (record.mode, record.motor, record.ecog, record.missed_reason) == ("", "", "", "refused")

@@ -1,17 +1,23 @@
 """The visits of a participant: dates and states from real rows, the same for one and for many."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from followup.crfs import VISIT
 from followup.models import Visit
 from followup.visits import expected_visits, expected_visits_of, plan_of, unplanned_visit
 from patients.models import Subject
+from spinetrial.access.models import StudySite, User
+from spinetrial.access.policy import Role
+from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
+from spinetrial.crf.save import EntryRefused, enter
 from spinetrial.protocol import CURRENT
 from spinetrial.protocol.schedule import MilestoneDates, VisitState, planned_visits
+from tests.cast import SETUP, join
 from tests.followup.helpers import DONE, RT_END, milestones, noon, registered, treated, visit
 
 
@@ -152,3 +158,62 @@ def test_the_plan_needs_no_rows_of_other_subjects(cast):
     visit(other, cast.coordinator_a)
     assert all(each.visit_id is None for each in expected_visits(one, date(2026, 1, 1)))
     assert Visit.objects.get().visit_date == DONE["visit_date"]
+
+
+# --- borders at real sites ---
+
+
+def in_new_york(cast):
+    """A site there, at which the coordinator works too."""
+    with acting(SETUP, "test"):
+        site = StudySite(code="NY", name="Hospital in New York", timezone="America/New_York")
+        site.save()
+        join(cast.coordinator_a, Role.COORDINATOR, site)
+    return site
+
+
+def test_a_site_of_new_york_lives_a_day_behind(cast):
+    """At 03:00 UTC it is still the day before there, and 11:00 of the new day in China."""
+    west = in_new_york(cast)
+    person = User.objects.get(pk=cast.coordinator_a.pk)
+    here, there = treated(person, cast.site_a), treated(person, west)
+    opens = RT_END + timedelta(days=11)
+    with at(datetime(opens.year, opens.month, opens.day, 3, 0, tzinfo=UTC)):
+        found = expected_visits_of(list(Subject.objects.select_related("site")))
+        assert (here.site.today(), there.site.today()) == (opens, opens - timedelta(days=1))
+        assert [found[each.pk][0].state for each in (here, there)] == [VisitState.IN_WINDOW, VisitState.NOT_YET]
+        with pytest.raises(EntryRefused) as refusal:  # a date that is today in China is in the future there
+            enter(VISIT, there, person, {**DONE, "visit_date": opens}, {"analgesics_taken": []}, event="W2")
+        assert list(refusal.value.errors) == ["visit_date"]
+        enter(VISIT, here, person, {**DONE, "visit_date": opens}, {"analgesics_taken": []}, event="W2")
+
+
+def test_summer_time_moves_no_due_date(cast):
+    west = in_new_york(cast)
+    person = User.objects.get(pk=cast.coordinator_a.pk)
+    subject = treated(person, west, date(2025, 10, 13), date(2025, 10, 24))
+    # the clocks go back on 2 November 2025 there
+    assert expected_visits(subject, date(2025, 11, 1))[0].planned.due == date(2025, 11, 7)
+    for hour, state in ((4, VisitState.NOT_YET), (5, VisitState.IN_WINDOW)):  # midnight there is 05:00 UTC by then
+        with at(datetime(2025, 11, 4, hour, 0, tzinfo=UTC)):
+            assert expected_visits_of([subject])[subject.pk][0].state is state
+
+
+def test_a_correction_of_the_last_fraction_moves_open_visits_and_judges_done_ones_anew(cast):
+    subject = treated(cast.coordinator_a, cast.site_a)
+    visit(subject, cast.coordinator_a, "M3", visit_date=date(2026, 1, 2))  # the last day of the window
+    visit(subject, cast.coordinator_a, "U1", visit_date=date(2026, 1, 10))
+    before = {each.event: each for each in expected_visits(subject, date(2026, 1, 20))}
+    assert before["M3"].state is VisitState.DONE
+    milestones(subject, rt_end=RT_END - timedelta(days=1))
+    after = {each.event: each for each in expected_visits(subject, date(2026, 1, 20))}
+    assert after["M3"].state is VisitState.DONE_OUT_OF_WINDOW
+    assert after["M6"].planned.due == date(2026, 3, 18)
+    assert after["U1"] == before["U1"]
+
+
+def test_never_irradiated_is_counted_from_randomisation_until_a_fraction_is_given(cast):
+    subject = treated(cast.coordinator_a, cast.site_a, None, None, never_irradiated=True)
+    assert expected_visits(subject, date(2025, 9, 2))[0].planned.due == date(2025, 9, 15)
+    milestones(subject, rt_start=date(2025, 9, 8), rt_end=date(2025, 9, 8), rt_completed=True)
+    assert expected_visits(subject, date(2025, 9, 9))[0].planned.due == date(2025, 9, 22)

@@ -1,5 +1,6 @@
 """Dates of visits and fractions, and the one function that names a visit's state."""
 
+import dataclasses
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinetrial.protocol import CURRENT
-from spinetrial.protocol.events import event_order, event_title, is_follow_up
+from spinetrial.protocol.events import (
+    event_order,
+    event_title,
+    is_follow_up,
+    is_scheduled,
+    is_unscheduled,
+    unscheduled_code,
+    unscheduled_number,
+)
 from spinetrial.protocol.model import Anchor, Offset, Window
 from spinetrial.protocol.schedule import (
     VISIT_STATE_LABELS,
@@ -224,3 +233,113 @@ def test_impossible_offsets_and_windows_are_refused():
             Offset(**arguments)
     with pytest.raises(ValueError, match="due date"):
         Window(1, 5)
+
+
+# --- visits beside the schedule ---
+
+
+def test_unscheduled_visits_follow_the_schedule_by_number():
+    codes = ["RT", "W2", "M6", "M12", "M360", "U", "U1", "U2", "U10", "U99", "EOS", "ANY"]
+    assert sorted(reversed(codes), key=lambda code: event_order(CURRENT, code)) == codes
+    assert [event_title(CURRENT, code) for code in ("U", "U2", "U100")] == [
+        "Unscheduled",
+        "Unscheduled visit 2",
+        "U100",
+    ]
+
+
+@given(st.integers(-5, 120))
+def test_an_unscheduled_code_and_its_number_belong_together(number):
+    if 1 <= number <= 99:
+        code = unscheduled_code(CURRENT, number)
+        assert unscheduled_number(CURRENT, code) == number
+        assert is_follow_up(CURRENT, code)
+        assert is_unscheduled(CURRENT, code)
+        assert not is_scheduled(CURRENT, code)
+    else:
+        with pytest.raises(ValueError, match="no unscheduled visit"):
+            unscheduled_code(CURRENT, number)
+
+
+@given(st.text(max_size=4))
+def test_a_code_is_of_one_kind_at_most(code):
+    assert is_follow_up(CURRENT, code) == (is_scheduled(CURRENT, code) or is_unscheduled(CURRENT, code))
+    assert not (is_scheduled(CURRENT, code) and is_unscheduled(CURRENT, code))
+
+
+def test_a_protocol_without_unscheduled_visits_knows_none():
+    without = dataclasses.replace(CURRENT, unscheduled=None)
+    assert not is_follow_up(without, "U1")
+    assert event_title(without, "U1") == "U1"
+    with pytest.raises(ValueError, match="no unscheduled visit"):
+        unscheduled_code(without, 1)
+
+
+@given(DAYS, st.none() | DAYS, st.booleans())
+def test_an_unscheduled_visit_is_done_or_not_expected(today, actual, missed):
+    beside = dataclasses.replace(
+        visits(date(2025, 9, 19))["M3"], code="U1", due=None, opens=None, closes=None, expected=False, unscheduled=True
+    )
+    state = visit_state(beside, actual, missed and actual is None, today)
+    assert state is (VisitState.DONE if actual else VisitState.MISSED if missed else VisitState.NOT_EXPECTED)
+
+
+# --- borders ---
+
+
+@pytest.mark.parametrize("rt_end", [date(2025, 8, 31), date(2024, 2, 29), date(2025, 11, 30), date(2025, 12, 31)])
+@pytest.mark.parametrize("code", ["W2", "M3", "M6", "M12"])
+def test_every_border_of_every_window(rt_end, code):
+    """The day before, the first, the due, the last and the day after, for open visits and for done ones."""
+    visit = visits(rt_end, today=add_months(rt_end, 13))[code]
+    one = timedelta(1)
+    for today, state in (
+        (visit.opens - one, VisitState.NOT_YET),
+        (visit.opens, VisitState.IN_WINDOW),
+        (visit.due - one, VisitState.IN_WINDOW),
+        (visit.due, VisitState.DUE),
+        (visit.closes, VisitState.DUE),
+        (visit.closes + one, VisitState.OVERDUE),
+    ):
+        assert visit_state(visit, None, False, today) is state
+    for day, inside in ((visit.opens - one, 0), (visit.opens, 1), (visit.closes, 1), (visit.closes + one, 0)):
+        state = visit_state(visit, day, False, date(2030, 1, 1))
+        assert state is (VisitState.DONE if inside else VisitState.DONE_OUT_OF_WINDOW)
+
+
+@pytest.mark.parametrize(
+    ("rt_end", "due"),
+    [
+        (date(2025, 8, 31), ["2025-09-14", "2025-11-30", "2026-02-28", "2026-08-31", "2027-02-28"]),
+        (date(2024, 2, 29), ["2024-03-14", "2024-05-29", "2024-08-29", "2025-02-28", "2025-08-29"]),
+        (date(2023, 8, 31), ["2023-09-14", "2023-11-30", "2024-02-29", "2024-08-31", "2025-02-28"]),
+    ],
+)
+def test_due_dates_at_the_ends_of_months(rt_end, due):
+    found = list(visits(rt_end, today=add_months(rt_end, 18)).values())
+    assert [visit.due.isoformat() for visit in found[:5]] == due
+
+
+@pytest.mark.parametrize(("days", "expected"), [(-1, False), (0, True), (1, True)])
+@pytest.mark.parametrize("name", ["death", "end_of_followup"])
+def test_the_end_on_the_day_before_and_after_the_due_date(days, expected, name):
+    due = date(2025, 12, 19)
+    visit = visits(date(2025, 9, 19), today=date(2026, 6, 1), **{name: due + timedelta(days)})["M3"]
+    assert (visit.due, visit.expected) == (due, expected)
+    state = visit_state(visit, None, False, date(2026, 1, 3))
+    assert state is (VisitState.OVERDUE if expected else VisitState.NOT_EXPECTED)
+    assert visit_state(visit, due, False, date(2026, 1, 3)) is VisitState.DONE
+
+
+@given(DAYS.filter(lambda day: day.year < 2060), st.integers(-400, 400))
+def test_a_corrected_anchor_moves_every_visit_with_it(rt_end, shift):
+    """Nothing is remembered of the dates before: the plan follows from the milestones alone."""
+    moved = rt_end + timedelta(shift)
+    today = max(rt_end, moved) + timedelta(400)
+    before, after = visits(rt_end, today=today), visits(moved, today=today)
+    for code in ("W2", "M3", "M6", "M12"):
+        assert before[code].anchor_date == rt_end
+        assert after[code].anchor_date == moved
+        opens, closes = (getattr(before[code], name) - before[code].due for name in ("opens", "closes"))
+        assert (after[code].opens - after[code].due, after[code].closes - after[code].due) == (opens, closes)
+    assert after["W2"].due - before["W2"].due == timedelta(shift)

@@ -17,15 +17,15 @@ COUNTS = {
     ("matrix", "data-manager"): 30,
     ("matrix", "coordinator-bj"): 30,
     ("worklist", "data-manager"): 9,
-    ("worklist", "coordinator-bj"): 35,
-    ("worklist", "assessor-bj"): 32,
+    ("worklist", "coordinator-bj"): 44,
+    ("worklist", "assessor-bj"): 41,
     ("worklist", "statistician"): 8,
     ("queries", "monitor-bj"): 9,
     ("safety", "data-manager"): 8,
     ("messages", "coordinator-bj"): 7,
     ("sdv", "monitor-bj"): 23,
     ("signing", "investigator-bj"): 23,
-    ("coming", "coordinator-bj"): 10,
+    ("coming", "coordinator-bj"): 11,
     ("dashboard", "data-manager"): 19,
     ("query_listing", "monitor-bj"): 7,
     ("query_metrics", "data-manager"): 10,
@@ -57,7 +57,7 @@ def test_the_number_of_questions_does_not_grow(request, client, simulated_templa
 
 
 #: The page of one participant: more visits, events and queries of the same person ask no more.
-SUBJECT_PAGE = {"data-manager": 50, "coordinator": 50, "assessor": 45, "statistician": 46}
+SUBJECT_PAGE = {"data-manager": 58, "coordinator": 58, "assessor": 53, "statistician": 54}
 
 
 def test_the_page_of_a_participant_with_a_long_history_asks_no_more(client, simulated_trial):
