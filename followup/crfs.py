@@ -11,7 +11,7 @@ from followup.models import (
     Visit,
     VisitAnalgesic,
 )
-from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, analgesic_checks
+from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, LIVE, analgesic_checks
 from spinetrial.crf.spec import CrfSpec, Item, Keeping, RowGroup, Section, ShowWhen
 from spinetrial.protocol.text import gettext_noop as _
 
@@ -103,6 +103,7 @@ VISIT = CrfSpec(
             ANALGESIC_ITEMS,
             help=ANALGESICS_HELP,
             sdv=True,
+            live=LIVE,
         ),
     ),
     keeping=Keeping.PER_EVENT,

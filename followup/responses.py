@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from followup.models import INTERVENTIONS, Visit, VisitAnalgesic
 from followup.response import NeReason, Reading, Response, respond
 from followup.visits import SubjectVisit, expected_visits, expected_visits_of, rows_of
 from patients.models import BaselineAnalgesic, BaselinePain, Subject
-from patients.pain import intakes, omed_of
+from patients.pain import intakes, omed_answered
 from spinetrial.protocol.schedule import VisitState
-from spinetrial.terminology.opioids import Omed, omed, opioid_switch
+from spinetrial.terminology.opioids import FactorTable, Intake, Omed, opioid_switch
 
 #: A visit in one of these states without a form has no response yet: it may still come.
 _STILL_TO_COME = (VisitState.NOT_YET, VisitState.IN_WINDOW, VisitState.DUE)
@@ -34,6 +34,18 @@ class PainAtVisit:
     intervention: bool
     missing: NeReason | None
     switched: tuple[str, ...]
+    baseline_answer: str = ""  # AnalgesicStatus, or "" without a form
+    baseline_taken: tuple[Intake, ...] = ()
+    answer: str = ""
+    taken: tuple[Intake, ...] = ()
+
+    def under(self, table: FactorTable) -> PainAtVisit:
+        """The same answers counted by another factor table."""
+        return replace(
+            self,
+            baseline_omed=omed_answered(self.baseline_taken, self.baseline_answer, table),
+            omed=omed_answered(self.taken, self.answer, table),
+        )
 
     def response(self, reading: Reading = Reading.LITERAL) -> Response:
         """The category by the given reading of "increase in analgesics" (D1)."""
@@ -92,16 +104,22 @@ def _gather(subjects: Sequence[Subject], visits: dict[int, list[SubjectVisit]]) 
             record = records.get(visit.visit_id) if visit.visit_id is not None else None
             if record is None and visit.state in _STILL_TO_COME:
                 continue
-            taken_now = drugs[record.pk] if record else []
+            taken_before, taken_now = intakes(before), intakes(drugs[record.pk] if record else [])
+            answer_before = baseline.analgesics if baseline else ""
+            answer_now = record.analgesics if record else ""
             found[subject_id][visit.event] = PainAtVisit(
                 visit=visit,
                 baseline_pain=baseline.nrs_worst if baseline else None,
-                baseline_omed=omed_of(before, baseline.analgesics) if baseline else omed([]),
+                baseline_omed=omed_answered(taken_before, answer_before),
                 pain=record.nrs_worst if record else None,
-                omed=omed_of(taken_now, record.analgesics) if record else omed([]),
+                omed=omed_answered(taken_now, answer_now),
                 intervention=bool(treated_on and visit.actual and treated_on <= visit.actual),
                 missing=_missing(record, visit),
-                switched=opioid_switch(intakes(before), intakes(taken_now)),
+                switched=opioid_switch(taken_before, taken_now),
+                baseline_answer=answer_before,
+                baseline_taken=tuple(taken_before),
+                answer=answer_now,
+                taken=tuple(taken_now),
             )
     return found
 

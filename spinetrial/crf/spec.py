@@ -99,7 +99,10 @@ class Section:
 
 @dataclass(frozen=True, eq=False)  # compared by identity: form classes are kept per group
 class RowGroup:
-    """A repeating group inside a CRF: rows of `model` (a RowRecord) shown as a grid."""
+    """A repeating group inside a CRF: rows of `model` (a RowRecord) shown as a grid.
+
+    `live` names the address (subject code, event) that static/js/analgesics.js asks about the grid while it is filled.
+    """
 
     key: str
     title: str | Promise
@@ -109,6 +112,7 @@ class RowGroup:
     minimum: int = 0
     blank_rows: int = 1
     sdv: bool = False  # the rows are compared with the source as a whole
+    live: str = ""
 
 
 @dataclass(frozen=True)
