@@ -245,6 +245,9 @@ GET  sign_off_csv          403 200 403 200  200 200 403 403  403 200 403 200  40
 POST sign_off_csv          403 405 403 405  405 405 403 403  403 405 403 405  403   log
 
 # --- how the trial runs ---
+ANY  response              200 200 200 200  200 200 403 403  404 404 404 404  403   log
+GET  factors               200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST factors               405 405 403 405  405 405 403 403  405 405 403 405  403   log
 GET  dashboard             200 200 403 200  200 200 403 403  200 200 403 200  403   log
 POST dashboard             405 405 403 405  405 405 403 403  405 405 403 405  403   log
 GET  flow                  200 200 403 200  200 200 403 403  200 200 403 200  403   log
@@ -306,6 +309,7 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "site_edit": lambda w: {"code": "NK"},
     "reminder_stop": lambda w: {"pk": w.reminder.pk},
+    "response": lambda w: {"event": "W2"},
     "analgesics_live": lambda w: {"event": "W2"},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
