@@ -11,6 +11,7 @@ from typing import Any
 
 from django.http import Http404, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from followup.models import Visit, VisitAnalgesic
 from patients.models import AnalgesicItems, AnalgesicStatus, BaselineAnalgesic, BaselinePain, Subject
@@ -87,8 +88,16 @@ def _to_copy(rows: list[Any], title: str, day: Any) -> dict[str, Any]:
     words = {"n": len(found), "visit": title, "date": day.isoformat()}
     return {
         "rows": found,
-        "button": _("Copy the %(n)d rows of %(visit)s (%(date)s)") % words,
-        "copied": _("%(n)d rows of %(visit)s (%(date)s) are copied. Check each number; saving confirms them.") % words,
+        "button": ngettext(
+            "Copy the row of %(visit)s (%(date)s)", "Copy the %(n)d rows of %(visit)s (%(date)s)", len(found)
+        )
+        % words,
+        "copied": ngettext(
+            "The row of %(visit)s (%(date)s) is copied. Check each number; saving confirms it.",
+            "%(n)d rows of %(visit)s (%(date)s) are copied. Check each number; saving confirms them.",
+            len(found),
+        )
+        % words,
     }
 
 
@@ -103,6 +112,8 @@ def _counted(subject: Subject, event: str, posted: Mapping[str, str]) -> dict[st
     elif rows and answer == AnalgesicStatus.UNKNOWN:
         problems.append(_("Analgesics are listed below: answer “Yes”, or remove the rows."))
         answer = AnalgesicStatus.SOME
+    if not rows and problems:
+        return {"text": "", "lines": [], "flags": problems}
     found = omed_answered(rows, answer)
     lines = [line.render(_) for line in found.lines]
     flags = [
@@ -115,7 +126,7 @@ def _counted(subject: Subject, event: str, posted: Mapping[str, str]) -> dict[st
         if switched:
             names = ", ".join(_(DRUGS[drug].name) for drug in switched)
             flags.append(_("Opioid switch since baseline: %(drugs)s.") % {"drugs": names})
-    return {"text": lines[-1] if rows or not problems else "", "lines": lines[:-1], "flags": [*problems, *flags]}
+    return {"text": lines[-1], "lines": lines[:-1], "flags": [*problems, *flags]}
 
 
 def _typed(posted: Mapping[str, str]) -> tuple[list[Intake], list[str]]:

@@ -25,6 +25,7 @@
       control.hidden = !shown;
       words.hidden = shown;
       words.textContent = text;
+      words.classList.toggle("cell-settled-none", text === "–");
     };
     const settle = (row) => {
       const drug = drugs[cell(row, "drug").value], name = cell(row, "other_name");
@@ -101,7 +102,10 @@
       said.className = "muted small";
       said.setAttribute("role", "status");
       section.querySelector(".rows-foot").append(button, said);
-      const show = () => { button.hidden = !rows().every((row) => row.hidden || empty(row)); };
+      const show = () => {
+        button.hidden = !rows().every((row) => row.hidden || empty(row));
+        if (!button.hidden) said.textContent = "";
+      };
       button.addEventListener("click", () => {
         const copied = [];
         for (const values of earlier.rows) {

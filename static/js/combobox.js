@@ -71,8 +71,8 @@
       list.scrollIntoView({ block: "nearest" });
     };
     const search = async () => {
-      const typed = input.value.trim().toLowerCase(), mine = ++asked;
-      const query = input.value === chosen ? "" : typed;
+      const typed = input.value.trim(), mine = ++asked;
+      const query = input.value === chosen ? "" : inGrid ? typed : typed.toLowerCase();
       if (!remote) { show([...source.options].filter((o) => o.value && o.textContent.toLowerCase().includes(query)).map((o) => ({ value: o.value, label: o.textContent.trim(), hint: o.dataset.hint }))); return; }
       try {
         const url = new URL(source.dataset.searchUrl, location.href);
@@ -109,6 +109,7 @@
       }
       else if (event.key === "Escape" && !list.hidden) { event.preventDefault(); close(); }
     });
+    if (inGrid) input.addEventListener("focus", () => input.select()); // typing replaces the drug
     input.addEventListener("click", () => { if (list.hidden) search(); });
     // mousedown, not click: the blur of the input would close the list first
     list.addEventListener("mousedown", (event) => { event.preventDefault(); const item = event.target.closest("li"); const result = item && results[[...list.children].indexOf(item)]; if (result) choose(result); });

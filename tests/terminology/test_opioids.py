@@ -56,7 +56,8 @@ def test_totals(rows, total):
     result = omed(rows)
     assert result.total == Decimal(total)
     assert result.table_version == "1"
-    assert result.lines[-1].render() == f"OMED {total} mg/day (factor table 1)."
+    assert result.lines[-1].render().startswith(f"OMED {total} mg/day")
+    assert result.lines[-1].render().endswith("(factor table 1).")
 
 
 def test_the_working_shows_the_arithmetic():
