@@ -123,7 +123,7 @@
         said.textContent = earlier.copied;
         button.hidden = true;
         table.dispatchEvent(new CustomEvent("rows:changed", { bubbles: true }));
-        if (copied.length) cell(copied[0], "dose").focus();
+        if (copied.length) cell(copied[0], "dose").select();
       });
       for (const kind of ["input", "change", "rows:changed"]) section.addEventListener(kind, show);
       show();

@@ -63,7 +63,7 @@
       const cells = [...body.querySelectorAll(CELLS)].filter((cell) => visible(cell) &&
         (cell.type !== "radio" || cell === event.target || cell.name !== event.target.name));
       const next = cells[cells.indexOf(event.target) + 1];
-      if (next) next.focus(); else add();
+      if (next) { next.focus(); if (next.type !== "radio") next.select?.(); } else add();
     });
     body.addEventListener("change", (event) => {
       if (!event.target.name.endsWith("-DELETE")) return;
