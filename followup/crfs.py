@@ -21,7 +21,7 @@ from followup.models import (
 )
 from followup.reported import beside_visit, count_rows
 from patients.models import Subject
-from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, analgesic_checks
+from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, LIVE, analgesic_checks
 from spinetrial.crf.spec import CrfSpec, Item, Keeping, Level, RowGroup, Section, ShowWhen
 from spinetrial.protocol.text import gettext_noop as _
 
@@ -115,6 +115,7 @@ VISIT = CrfSpec(
             ANALGESIC_ITEMS,
             help=ANALGESICS_HELP,
             sdv=True,
+            live=LIVE,
         ),
     ),
     keeping=Keeping.PER_EVENT,

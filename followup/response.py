@@ -173,7 +173,7 @@ def respond(
         percent = (dose_after - dose_before) / dose_before * 100
     working = [_pain_line(before, after, change)]
     if reading is not Reading.NRS_ONLY:
-        working.append(_omed_line(dose_before, dose_after, percent))
+        working.append(_omed_line(dose_before, dose_after, percent, protocol.response.analgesic_percent))
 
     rule = protocol.response
     reason = _ne_reason(before, after, dose_before, dose_after, reading, intervention, missing)
@@ -311,7 +311,7 @@ def _pain_line(p0: Fraction | None, p1: Fraction | None, change: Fraction | None
     )
 
 
-def _omed_line(m0: Fraction | None, m1: Fraction | None, percent: Fraction | None) -> Line:
+def _omed_line(m0: Fraction | None, m1: Fraction | None, percent: Fraction | None, limit: int) -> Line:
     if percent is None:
         return Line(
             _("OMED: baseline %(before)s, visit %(after)s mg/day."),
@@ -319,13 +319,17 @@ def _omed_line(m0: Fraction | None, m1: Fraction | None, percent: Fraction | Non
         )
     return Line(
         _("OMED: baseline %(before)s, visit %(after)s mg/day, change %(change)s per cent."),
-        (("before", _show(m0)), ("after", _show(m1)), ("change", _show(percent, signed=True))),
+        (("before", _show(m0)), ("after", _show(m1)), ("change", _show(percent, signed=True, border=limit))),
     )
 
 
-def _show(value: Fraction | None, signed: bool = False) -> str:
-    """For reading only: at most 2 decimals. No comparison uses this text."""
+def _show(value: Fraction | None, signed: bool = False, border: int | None = None) -> str:
+    """For reading only: 2 decimals, or as many as tell the value from 0 and `border`. No comparison uses this text."""
     if value is None:
         return "?"
-    text = f"{float(value):+.2f}" if signed and value else f"{float(value):.2f}"
-    return text.rstrip("0").rstrip(".")
+    places, borders = 2, (0, border, -border) if border else (0,)
+    while places < 12 and value not in borders and round(value, places) in borders:
+        places += 1
+    text = f"{Decimal(round(value * 10**places)).scaleb(-places):f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"+{text}" if signed and value > 0 else text

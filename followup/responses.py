@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from followup.models import (
@@ -18,9 +18,9 @@ from followup.models import (
 from followup.response import NeReason, Reading, Response, Score, respond, score_that_counts
 from followup.visits import SubjectVisit, expected_visits, expected_visits_of, rows_of
 from patients.models import AnalgesicItems, BaselineAnalgesic, BaselinePain, Subject
-from patients.pain import intakes, omed_of
+from patients.pain import intakes, omed_answered
 from spinetrial.protocol.schedule import VisitState
-from spinetrial.terminology.opioids import Omed, omed, opioid_switch
+from spinetrial.terminology.opioids import FactorTable, Intake, Omed, opioid_switch
 
 #: A visit in one of these states without a form has no response yet: it may still come.
 _STILL_TO_COME = (VisitState.NOT_YET, VisitState.IN_WINDOW, VisitState.DUE)
@@ -44,6 +44,18 @@ class PainAtVisit:
     switched: tuple[str, ...]
     score: Score
     assessed: date | None
+    baseline_answer: str = ""  # AnalgesicStatus, or "" without a form
+    baseline_taken: tuple[Intake, ...] = ()
+    answer: str = ""
+    taken: tuple[Intake, ...] = ()
+
+    def under(self, table: FactorTable) -> PainAtVisit:
+        """The same answers counted by another factor table."""
+        return replace(
+            self,
+            baseline_omed=omed_answered(self.baseline_taken, self.baseline_answer, table),
+            omed=omed_answered(self.taken, self.answer, table),
+        )
 
     def response(self, reading: Reading = Reading.LITERAL) -> Response:
         """The category by the given reading of "increase in analgesics" (D1)."""
@@ -114,22 +126,29 @@ def _gather(subjects: Sequence[Subject], visits: dict[int, list[SubjectVisit]]) 
             assessed = visit.actual or (report.answered_on if report else None)
             # The visit form's list is the checked one; before it is entered there is only the participant's.
             told: Visit | PatientReport | None = record if record and record.analgesics else report
-            taken_now: Sequence[AnalgesicItems] = ()
+            rows_now: Sequence[AnalgesicItems] = ()
             if isinstance(told, Visit):
-                taken_now = drugs[told.pk]
+                rows_now = drugs[told.pk]
             elif told is not None:
-                taken_now = reported_drugs[told.pk]
+                rows_now = reported_drugs[told.pk]
+            taken_before, taken_now = intakes(before), intakes(rows_now)
+            answer_before = baseline.analgesics if baseline else ""
+            answer_now = told.analgesics if told else ""
             found[subject_id][visit.event] = PainAtVisit(
                 visit=visit,
                 baseline_pain=baseline.nrs_worst if baseline else None,
-                baseline_omed=omed_of(before, baseline.analgesics) if baseline else omed([]),
+                baseline_omed=omed_answered(taken_before, answer_before),
                 pain=score.value,
-                omed=omed_of(taken_now, told.analgesics) if told else omed([]),
+                omed=omed_answered(taken_now, answer_now),
                 intervention=bool(treated_on and assessed and treated_on <= assessed),
                 missing=_missing(record, visit) if score.value is None else None,
-                switched=opioid_switch(intakes(before), intakes(taken_now)),
+                switched=opioid_switch(taken_before, taken_now),
                 score=score,
                 assessed=assessed,
+                baseline_answer=answer_before,
+                baseline_taken=tuple(taken_before),
+                answer=answer_now,
+                taken=tuple(taken_now),
             )
     return found
 

@@ -30,7 +30,7 @@ from patients.models import (
 )
 from patients.models.baseline import PathologyOf, PregnancyTest, PrimarySite, Sex, TumourClass
 from patients.models.consent import EndStatus, FailureReason, Initiator, Signer
-from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, analgesic_checks
+from patients.pain import ANALGESIC_ITEMS, ANALGESICS_HELP, LIVE, analgesic_checks
 from spinetrial.access.gate import of_subject
 from spinetrial.crf.rules import not_in_future, rows_not_in_future
 from spinetrial.crf.spec import (
@@ -712,7 +712,12 @@ PAIN = CrfSpec(
     ),
     rows=(
         RowGroup(
-            "analgesics_taken", _("Analgesics of the last 24 hours"), BaselineAnalgesic, ANALGESIC_ITEMS, sdv=True
+            "analgesics_taken",
+            _("Analgesics of the last 24 hours"),
+            BaselineAnalgesic,
+            ANALGESIC_ITEMS,
+            sdv=True,
+            live=LIVE,
         ),
     ),
     checks=(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.utils.translation import gettext_lazy as _
 
 from patients.models.pain import DRUGS_WITHOUT_ROUTE, UNNAMED_DRUGS, AnalgesicItems, AnalgesicStatus
 from spinetrial.crf.spec import EditCheck, Item, Level, ShowWhen, Values
 from spinetrial.protocol import CURRENT
-from spinetrial.terminology.opioids import TABLES, Intake, Omed, omed
+from spinetrial.terminology.opioids import TABLES, FactorTable, Intake, Omed, omed
 
-#: Items of a row group of analgesics. Ask for `RowGroup(key="analgesics_taken", model=..., items=ANALGESIC_ITEMS)`.
+#: Path of `patients.analgesics.drug_search`; a test holds the two together.
+DRUG_SEARCH = "/analgesics/search/"
+#: Name of the address that counts the OMED of a grid while it is filled in (followup/analgesics.py).
+LIVE = "analgesics_live"
+
+#: Items of a row group of analgesics: `RowGroup(key="analgesics_taken", model=..., items=ANALGESIC_ITEMS, live=LIVE)`.
 ANALGESIC_ITEMS = (
-    Item("drug", sdtm="CM.CMTRT", sdv=True),
+    Item("drug", sdtm="CM.CMTRT", sdv=True, widget=f"search:{DRUG_SEARCH}"),
     Item("dose", sdtm="CM.CMDOSE", sdv=True, short=_("Single dose")),
     Item("times", sdtm="CM.CMDOSFRQ", sdv=True, short=_("Number in 24 h")),
     Item("use", sdtm="CM.CMSCAT"),
@@ -36,18 +41,23 @@ ANALGESICS_HELP = _(
 
 def intakes(rows: Iterable[AnalgesicItems]) -> list[Intake]:
     """Saved rows as the terminology takes them."""
-    return [Intake(drug=row.drug, dose=row.dose, number=row.times) for row in rows]
+    return [Intake(drug=row.drug, dose=row.dose, number=row.times, name=row.other_name) for row in rows]
 
 
 def omed_of(rows: Iterable[AnalgesicItems], status: str) -> Omed:
-    """OMED in mg/day of saved rows and the answer of `PainItems.analgesics` (D7, D22).
+    """OMED in mg/day of saved rows and the answer of `PainItems.analgesics`, by the protocol's factor table."""
+    return omed_answered(intakes(rows), status)
+
+
+def omed_answered(taken: Sequence[Intake], status: str, table: FactorTable | None = None) -> Omed:
+    """OMED in mg/day of what was taken and the answer whether anything was (D7, D22). `table`: else the protocol's.
 
     `total` is None when it cannot be known: answer missing or "not known", a dose missing, an opioid without factor.
     """
-    table = TABLES[CURRENT.analgesics.table_version]
+    table = table or TABLES[CURRENT.analgesics.table_version]
     if status not in (AnalgesicStatus.SOME, AnalgesicStatus.NONE):
         return omed([], none_taken=False, table=table)
-    return omed(intakes(rows), none_taken=status == AnalgesicStatus.NONE, table=table)
+    return omed(taken, none_taken=status == AnalgesicStatus.NONE, table=table)
 
 
 def analgesic_checks(key: str = "analgesics_taken") -> tuple[EditCheck, ...]:
@@ -82,4 +92,30 @@ def analgesic_checks(key: str = "analgesics_taken") -> tuple[EditCheck, ...]:
                 row.entry.name for row in rows(values) if row.entry.opioid and (row.dose is None or row.times is None)
             ],
         ),
+        EditCheck(
+            "analgesics_opioid_unlisted",
+            (key,),
+            _("This opioid is not in the list, so it has no factor and the OMED is unknown. Please check the name."),
+            lambda values: [row.other_name[:60] for row in rows(values) if row.drug == "OTHER_OPIOID"],
+        ),
+        EditCheck(
+            "analgesics_no_factor",
+            (key,),
+            _("This opioid has no factor in the table, so the OMED is unknown."),
+            lambda values: [
+                row.name for row in rows(values) if row.entry.opioid and not row.other_name and not _factor(row.drug)
+            ],
+            Level.NOTE,
+        ),
+        EditCheck(
+            "analgesics_unlisted",
+            (key,),
+            _("This drug is not in the list and counts as no opioid. Please check the name."),
+            lambda values: [row.other_name[:60] for row in rows(values) if row.drug == "OTHER_NON_OPIOID"],
+            Level.NOTE,
+        ),
     )
+
+
+def _factor(drug: str) -> bool:
+    return drug in TABLES[CURRENT.analgesics.table_version].factors

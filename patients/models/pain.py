@@ -29,13 +29,14 @@ class IntakeUse(models.TextChoices):
     RESCUE = "rescue", _("Rescue")
 
 
-def _drug_label(code: str) -> str:
+def drug_label(code: str) -> str:
+    """Name and unit in the reader's language, as the list of choices shows them."""
     drug = DRUGS[code]
     name = drug.name_zh if (get_language() or "").startswith("zh") else drug.name
     return f"{name} ({drug.unit.value})"
 
 
-_lazy_drug_label = lazy(_drug_label, str)
+_lazy_drug_label = lazy(drug_label, str)
 
 
 def drug_choices() -> list[tuple[str, Any]]:
@@ -148,7 +149,7 @@ class AnalgesicItems(RowRecord):
     @property
     def name(self) -> str:
         """The drug's name in the reader's language."""
-        return self.other_name or _drug_label(self.drug).rsplit(" (", 1)[0]
+        return self.other_name or drug_label(self.drug).rsplit(" (", 1)[0]
 
     @property
     def unit(self) -> str:
@@ -196,5 +197,6 @@ __all__ = [
     "IntakeUse",
     "PainItems",
     "drug_choices",
+    "drug_label",
     "route_choices",
 ]

@@ -63,6 +63,8 @@ POLICY: dict[str, frozenset[Role]] = {
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "dashboard.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
     "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
+    "factors.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
+    "factors.compare": frozenset({Role.DATA_MANAGER, Role.STATISTICIAN}),
     "trial.view": frozenset({Role.DATA_MANAGER, Role.STATISTICIAN}),
     "trial.freeze": frozenset({Role.DATA_MANAGER}),
     "trial.lock": frozenset({Role.STATISTICIAN}),

@@ -17,7 +17,7 @@ from adverse_events.models import CRITERIA as SERIOUS_CRITERIA
 from followup.models import INTERVENTIONS, ScoreMissingReason, VisitStatus
 from followup.response import NE_REASON_LABELS, Category, NeReason, Reading, Response, respond, score_that_counts
 from followup.visits import plan_of
-from patients.models import AnalgesicStatus
+from patients.pain import omed_answered
 from radiotherapy.models import TargetVertebra
 from radiotherapy.targets import arm_target_treated
 from spinetrial.analysis.data import Snapshot, Value
@@ -25,7 +25,7 @@ from spinetrial.protocol import events as protocol_events
 from spinetrial.protocol.model import Protocol
 from spinetrial.protocol.schedule import MilestoneDates, completed_years
 from spinetrial.protocol.text import gettext_noop as _
-from spinetrial.terminology.opioids import TABLES, Intake, omed
+from spinetrial.terminology.opioids import TABLES, Intake
 from spinetrial.terminology.sectors import SECTORS
 
 Record = Mapping[str, Value]
@@ -310,12 +310,9 @@ def _milestones(record: Record) -> MilestoneDates:
 
 def _omed(form: Record, rows: Iterable[Record], protocol: Protocol) -> Decimal | None:
     """OMED in mg/day of a form with analgesics; None when it cannot be known (D7, D22)."""
-    status = form.get("analgesics")
-    if status not in (AnalgesicStatus.SOME, AnalgesicStatus.NONE):
-        return None
     taken = [Intake(str(row["drug"]), _decimal(row["dose"]), _decimal(row["times"])) for row in rows]
     table = TABLES[protocol.analgesics.table_version]
-    return omed(taken, none_taken=status == AnalgesicStatus.NONE, table=table).total
+    return omed_answered(taken, str(form.get("analgesics") or ""), table).total
 
 
 def _first_intervention(forms: Iterable[Record]) -> date | None:

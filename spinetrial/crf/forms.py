@@ -87,7 +87,11 @@ def _formfield(item_of: Mapping[str, Item], *, in_grid: bool = False) -> Any:
         if item and item.widget == "select":
             return formfield
         if item and item.widget.startswith("search:"):
-            formfield.widget = SearchInput(attrs={"data-search-url": item.widget.removeprefix("search:")})
+            address = {"data-search-url": item.widget.removeprefix("search:")}
+            if isinstance(formfield, forms.TypedChoiceField):  # stays a list: it serves without script
+                formfield.widget.attrs |= {**address, "data-combobox": ""}
+            else:
+                formfield.widget = SearchInput(attrs=address)
         elif isinstance(formfield, (forms.TypedChoiceField, forms.NullBooleanField)) or (
             isinstance(db_field, models.BooleanField) and not isinstance(formfield.widget, forms.CheckboxInput)
         ):

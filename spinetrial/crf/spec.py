@@ -103,6 +103,7 @@ class RowGroup:
 
     `prefill(subject)` gives the rows a new form begins with, as item -> value; the items it fills are named in
     `prefilled`, and a row in which nothing else is answered is no row.
+    `live` names the address (subject code, event) that static/js/analgesics.js asks about the grid while it is filled.
     """
 
     key: str
@@ -115,6 +116,7 @@ class RowGroup:
     sdv: bool = False  # the rows are compared with the source as a whole
     prefill: Callable[[SubjectRecord | models.Model], list[dict[str, Any]]] | None = None
     prefilled: tuple[str, ...] = ()
+    live: str = ""
 
 
 @dataclass(frozen=True)

@@ -375,6 +375,7 @@ def form_context(
             "title": _(str(group.title)),
             "help": _(str(group.help)) if group.help else "",
             "formset": form.formsets[group.key],
+            "live_url": reverse(group.live, args=[subject.code, event]) if group.live and not readonly else "",
             "header": [str(field.label) for field in _shown_fields(form.formsets[group.key].empty_form)],
             "queries": queries.get(group.key, []),
             "mark": marks.items.get(group.key),

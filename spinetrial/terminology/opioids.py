@@ -271,6 +271,59 @@ NON_OPIOIDS: tuple[Drug, ...] = (
 
 DRUGS: Mapping[str, Drug] = MappingProxyType({drug.code: drug for drug in OPIOIDS + NON_OPIOIDS})
 
+#: First letters of the syllables of Chinese names and brands, as they are typed on a Latin keyboard.
+_INITIALS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        code: tuple(letters.split())
+        for code, letters in (
+            ("MORPHINE_PO", "mf mskd lsmf ysmf"),
+            ("MORPHINE_INJ", "mf ysmf"),
+            ("CODEINE_PO", "kdy lskdy afkdy"),
+            ("DIHYDROCODEINE_PO", "sqkdy afsqkdy lgk"),
+            ("TRAMADOL_PO", "qmd afqmd jta ysqmd"),
+            ("TAPENTADOL_PO", "tptd"),
+            ("OXYCODONE_PO", "qkt askd tln afqkt ysqkt"),
+            ("OXYCODONE_INJ", "qkt anm ysqkt"),
+            ("HYDROCODONE_PO", "qkt"),
+            ("HYDROMORPHONE_PO", "qmft"),
+            ("HYDROMORPHONE_INJ", "qmft rn ysqmft"),
+            ("FENTANYL_PATCH", "ftn drj rsa"),
+            ("FENTANYL_INJ", "ftn jysftn"),
+            ("BUPRENORPHINE_PATCH", "dbnf rsb"),
+            ("BUPRENORPHINE_SL", "dbnf"),
+            ("METHADONE_PO", "mst ysmst"),
+            ("PETHIDINE_INJ", "ptd dld"),
+            ("OXYMORPHONE_PO", "qmft"),
+            ("BUCINNAZINE", "bgq qtd"),
+            ("DEZOCINE_INJ", "dzx jln"),
+            ("OTHER_OPIOID", "qt"),
+            ("PARACETAMOL", "dyxajf prxt tnl blt"),
+            ("IBUPROFEN", "blf fbd ml"),
+            ("DICLOFENAC", "slfs ftl"),
+            ("NAPROXEN", "nps"),
+            ("LOXOPROFEN", "lslf ls"),
+            ("MELOXICAM", "mlxk mbk"),
+            ("CELECOXIB", "slxb xlb"),
+            ("ETORICOXIB", "ytkx akx"),
+            ("PARECOXIB", "prxb tn"),
+            ("FLURBIPROFEN_INJ", "fblfz kf"),
+            ("INDOMETACIN", "ydmx xyt"),
+            ("DEXAMETHASONE", "dsms js"),
+            ("PREDNISONE", "pns qds js"),
+            ("METHYLPREDNISOLONE", "jpnl jql js"),
+            ("GABAPENTIN", "jbpd"),
+            ("PREGABALIN", "prbl lrk"),
+            ("DULOXETINE", "dlxt xbd"),
+            ("AMITRIPTYLINE", "amtl"),
+            ("ZOLEDRONATE", "zlls zt"),
+            ("IBANDRONATE", "ybls bll"),
+            ("PAMIDRONATE", "pmls"),
+            ("DENOSUMAB", "dsdk ajw"),
+            ("OTHER_NON_OPIOID", "qt"),
+        )
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FactorTable:
@@ -338,12 +391,14 @@ OMED_FLAG_LABELS: dict[OmedFlag, str] = {
 class Intake:
     """An analgesic actually taken in the last 24 hours: one dose in the drug's unit, and how many.
 
-    For a patch: release rate in ug/h and number of patches worn. None: not known.
+    For a patch: release rate in ug/h and number of patches worn. None: not known. `name`: of a drug that is not in
+    the table.
     """
 
     drug: str
     dose: Decimal | None
     number: Decimal | None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,20 +426,22 @@ def omed(rows: Sequence[Intake], none_taken: bool = False, table: FactorTable = 
     total: Decimal | None = Decimal(0)
     lines: list[Line] = []
     flags: list[OmedFlag] = []
+    parts: list[str] = []
     for row in rows:
         line, amount, row_flags = _row(row, table)
-        lines.append(line)
+        lines += [line, *_counted(row)]
         flags += row_flags
         total = None if total is None or amount is None else total + amount
+        if amount is not None and DRUGS[row.drug].opioid:
+            parts.append(plain(amount))
     if total is None:
         lines.append(Line(_("OMED unknown.")))
     else:
-        lines.append(
-            Line(
-                _("OMED %(total)s mg/day (factor table %(version)s)."),
-                (("total", plain(total)), ("version", table.version)),
-            )
-        )
+        text, values = _("OMED %(total)s mg/day (factor table %(version)s)."), [("total", plain(total))]
+        if len(parts) > 1:
+            text = _("OMED %(total)s mg/day = %(sum)s (factor table %(version)s).")
+            values.append(("sum", " + ".join(parts)))
+        lines.append(Line(text, (*values, ("version", table.version))))
     return Omed(total, tuple(lines), tuple(dict.fromkeys(flags)), table.version)
 
 
@@ -398,13 +455,17 @@ def opioid_switch(before: Iterable[Intake], after: Iterable[Intake]) -> tuple[st
 
 
 def search(text: str, limit: int = 10) -> tuple[Drug, ...]:
-    """Drugs whose code, name, Chinese name or synonym holds `text`; names starting with it come first."""
+    """Drugs whose code, name, Chinese name or synonym holds `text`; names starting with it come first.
+
+    The first letters of a Chinese name find it too: "askd" is 奥施康定.
+    """
     wanted = text.strip().casefold()
     if not wanted:
         return ()
     ranked: list[tuple[int, int, Drug]] = []
     for order, drug in enumerate(DRUGS.values()):
         names = [name.casefold() for name in (drug.name, drug.name_zh, *drug.synonyms)]
+        names += _INITIALS[drug.code] if wanted.isascii() else ()
         if any(name.startswith(wanted) for name in names):
             ranked.append((0, order, drug))
         elif any(wanted in name for name in names) or wanted == drug.code.casefold():
@@ -419,20 +480,31 @@ def plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def _counted(row: Intake) -> list[Line]:
+    """What part of a drug counts, where that is easily mistaken."""
+    drug = DRUGS[row.drug]
+    if drug.unit is Unit.UG_PER_HOUR:
+        return [Line(_("A patch counts by its release rate in ug/h; it is not multiplied by 24."))]
+    if drug.note == _COMBINATION:
+        return [Line(_("Of a combination tablet only the opioid part counts."))]
+    return []
+
+
 def _row(row: Intake, table: FactorTable) -> tuple[Line, Decimal | None, list[OmedFlag]]:
     drug = DRUGS[row.drug]
+    name = row.name or drug.name
     for value in (row.dose, row.number):
         if value is not None and (not value.is_finite() or value < 0):
             raise ValueError(f"{row.drug}: a dose and a number are finite and not negative")
     if not drug.opioid:
-        line = Line(_("%(drug)s: not an opioid, not counted."), (("drug", drug.name),))
+        line = Line(_("%(drug)s: not an opioid, not counted."), (("drug", name),))
         return line, Decimal(0), [OmedFlag.NON_OPIOID]
     if row.dose is None or row.number is None:
-        return Line(_("%(drug)s: dose unknown."), (("drug", drug.name),)), None, [OmedFlag.DOSE_MISSING]
+        return Line(_("%(drug)s: dose unknown."), (("drug", name),)), None, [OmedFlag.DOSE_MISSING]
     factor = table.factors.get(row.drug)
     if factor is None:
         return (
-            Line(_("%(drug)s: no factor in the table."), (("drug", drug.name),)),
+            Line(_("%(drug)s: no factor in the table."), (("drug", name),)),
             None,
             [OmedFlag.NO_FACTOR],
         )
@@ -443,7 +515,7 @@ def _row(row: Intake, table: FactorTable) -> tuple[Line, Decimal | None, list[Om
     line = Line(
         _("%(drug)s: %(dose)s %(unit)s x %(number)s x %(factor)s = %(amount)s mg"),
         (
-            ("drug", drug.name),
+            ("drug", name),
             ("dose", plain(row.dose)),
             ("unit", drug.unit.value),
             ("number", plain(row.number)),

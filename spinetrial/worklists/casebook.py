@@ -12,6 +12,9 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from followup.checks import VISIT_CODE
+from followup.responses import pain_of
+from followup.working import working_of
 from patients.models import Contact, Subject
 from randomization.allocate import allocation_of
 from randomization.arms import arms_for
@@ -70,6 +73,7 @@ class _Casebook:
     def __init__(self, actor: User, subject: Subject, language: str, at: datetime) -> None:
         self.actor, self.subject, self.language, self.at = actor, subject, language, at
         self.row: Overview = overviews(actor, [subject])[0]
+        self.pain = pain_of([subject])[subject.pk]
         messages: dict[int, list[QueryMessage]] = defaultdict(list)
         for message in of_subject(subject, QueryMessage).select_related("by").order_by("at", "id"):
             messages[message.query_id].append(message)
@@ -158,6 +162,9 @@ class _Casebook:
         for group in rows_in_words(spec, form.rows):
             mark = marks.get(group.key, "")
             yield from _table(f"{group.title} · {mark}" if mark else group.title, group.header, group.rows)
+        if form.spec.code == VISIT_CODE and form.event in self.pain:
+            working = tuple(working_of(self.pain[form.event]).rows())
+            yield Grid(_("Pain response"), (_("What"), _("Working")), working, (3, 8), text=True)
         yield from self._questions(spec, key)
 
     def _marks(self, form: Stored) -> dict[str, str]:

@@ -14,8 +14,8 @@ from adverse_events.models import AdverseEvent
 from followup.crfs import IMAGING, VISIT
 from followup.lesions import ROLE_LABELS, lesion_table
 from followup.models import LocalControl
-from followup.response import CATEGORY_LABELS, NE_REASON_LABELS, READING_LABELS, Reading
 from followup.responses import PainAtVisit, pain_of
+from followup.working import working_of
 from patients.models import (
     BaselineAnalgesic,
     BaselinePain,
@@ -142,7 +142,7 @@ def subject(request: SignedInRequest, subject: Subject) -> HttpResponse:
         "prompts": open_prompts(user, [row], {subject.pk: pain}).get(subject.pk, []),
         "lesions": _lesions(subject),
         "any_time": _any_time(page),
-        "responses": _responses(pain),
+        "responses": _responses(subject, pain),
         "adverse_events": of_subject(subject, AdverseEvent).order_by("onset_date", "id"),
         "may_enter_ae": page.trial_state == "open"
         and not row.frozen.holds(subject.pk)
@@ -333,22 +333,17 @@ def _baseline(subject: Subject, pain: dict[str, PainAtVisit]) -> tuple[int | Non
     return record.nrs_worst, None if total is None else float(total)
 
 
-def _responses(pain: dict[str, PainAtVisit]) -> list[dict[str, Any]]:
-    """The response of each visit by the literal reading, its working, and the other readings beside it (D1)."""
+def _responses(subject: Subject, pain: dict[str, PainAtVisit]) -> list[dict[str, Any]]:
+    """The response of each visit with its working, and where it stands alone for print (D1)."""
     found = []
     for event, at in pain.items():
-        response = at.response(Reading.LITERAL)
-        others = [(READING_LABELS[each], at.response(each).category) for each in Reading if each != Reading.LITERAL]
+        working = working_of(at)
         found.append(
             {
-                "event": events.event_title(CURRENT, event, _),
-                "code": response.category.value,
-                "label": _(CATEGORY_LABELS[response.category]),
-                "reason": _(NE_REASON_LABELS[response.ne_reason]) if response.ne_reason else "",
-                "responder": response.responder,
-                "working": [line.render(_) for line in (*at.score.working, *at.omed.lines, *response.working)],
-                "others": [f"{_(label)}: {category.value}" for label, category in others],
-                "switched": ", ".join(at.switched),
+                "event": working.event,
+                "reading": working.readings[0],
+                "working": working,
+                "url": reverse("response", args=[subject.code, event]),
             }
         )
     return found

@@ -1,14 +1,18 @@
 /* Searchable choice after the ARIA combobox pattern (list, manual selection).
    <select data-combobox>: searches its own options. <input data-search-url="/...">: asks url?q=text, which answers
    {"results": [{"value", "label", "hint"}]}; the input keeps the value and data-search-label is what is shown for it.
-   Without script the plain select or input stays. Text that was not chosen from the list goes to the server as typed. */
+   <select data-combobox data-search-url>: asks too, for a list with more names than its options have; a result may hold
+   "fill": {field of the row: text}, sent along in the event "combobox:chosen". In a grid Enter chooses and goes on.
+   Without script the plain select or input stays. Text that was not chosen from the list goes to the server as typed;
+   a select cannot send it and tells it by "combobox:left". "combobox:set" with {value, label} sets it from outside. */
 "use strict";
 (() => {
   let count = 0;
   const enhance = (source) => {
     if (source.dataset.enhanced) return;
     source.dataset.enhanced = "1";
-    const isSelect = source.tagName === "SELECT";
+    const isSelect = source.tagName === "SELECT", remote = "searchUrl" in source.dataset;
+    const inGrid = remote && isSelect && source.closest("table[data-rows]");
     const texts = source.closest("form")?.dataset || {};
     const box = document.createElement("div");
     box.className = "combobox";
@@ -34,7 +38,7 @@
     box.append(input, list, source);
     if (isSelect) { source.hidden = true; source.tabIndex = -1; } else source.type = "hidden";
 
-    let results = [], active = -1, timer = 0, asked = 0, chosen = input.value;
+    let results = [], active = -1, timer = 0, asked = 0, chosen = input.value, stale = false;
     const set = (value) => { if (source.value !== value) { source.value = value; source.dispatchEvent(new Event("change", { bubbles: true })); } };
     const close = () => { list.hidden = true; active = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
     const mark = (index) => {
@@ -45,6 +49,7 @@
     };
     const show = (found) => {
       results = found.slice(0, 50);
+      stale = false;
       list.replaceChildren(...results.map((result, index) => {
         const item = document.createElement("li");
         item.id = `${list.id}-${index}`;
@@ -62,13 +67,13 @@
       }
       list.hidden = false;
       input.setAttribute("aria-expanded", "true");
-      mark(-1);
+      mark(inGrid && input.value !== chosen && results.length && !results[0].fill ? 0 : -1);
       list.scrollIntoView({ block: "nearest" });
     };
     const search = async () => {
-      const typed = input.value.trim().toLowerCase(), mine = ++asked;
-      const query = input.value === chosen ? "" : typed;
-      if (isSelect) { show([...source.options].filter((o) => o.value && o.textContent.toLowerCase().includes(query)).map((o) => ({ value: o.value, label: o.textContent.trim(), hint: o.dataset.hint }))); return; }
+      const typed = input.value.trim(), mine = ++asked;
+      const query = input.value === chosen ? "" : inGrid ? typed : typed.toLowerCase();
+      if (!remote) { show([...source.options].filter((o) => o.value && o.textContent.toLowerCase().includes(query)).map((o) => ({ value: o.value, label: o.textContent.trim(), hint: o.dataset.hint }))); return; }
       try {
         const url = new URL(source.dataset.searchUrl, location.href);
         url.searchParams.set("q", query);
@@ -77,13 +82,18 @@
         if (mine === asked && document.activeElement === input) show(data.results);
       } catch { close(); }
     };
-    const choose = (result) => { chosen = input.value = result.label; set(String(result.value)); asked++; close(); };
+    const choose = (result) => { chosen = input.value = result.label; set(String(result.value)); asked++; close();
+      input.removeAttribute("aria-invalid");
+      source.dispatchEvent(new CustomEvent("combobox:chosen", { bubbles: true, detail: result }));
+    };
+    source.addEventListener("combobox:set", (event) => choose(event.detail));
 
     input.addEventListener("input", () => {
       chosen = "";
+      stale = true;
       if (!isSelect) source.value = input.value; else source.value = "";
       clearTimeout(timer);
-      timer = setTimeout(search, isSelect ? 0 : 180);
+      timer = setTimeout(search, remote ? 120 : 0);
     });
     input.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -92,19 +102,27 @@
         if (results.length) mark((active + (event.key === "ArrowDown" ? 1 : active < 0 ? 0 : -1) + results.length) % results.length);
       } else if (event.key === "Enter" && (!list.hidden || (input.value && !chosen))) {
         // A half typed word: Enter belongs to the list and must not send the form.
-        event.preventDefault();
-        if (list.hidden) search();
+        const pick = !list.hidden && !stale && (active >= 0 || results.length === 1);
+        if (!pick || !inGrid) event.preventDefault(); // else rows.js goes on to the next cell
+        if (list.hidden || stale) { clearTimeout(timer); search(); }
         else if (active >= 0 || results.length === 1) choose(results[Math.max(active, 0)]);
       }
       else if (event.key === "Escape" && !list.hidden) { event.preventDefault(); close(); }
     });
+    if (inGrid) input.addEventListener("focus", () => input.select()); // typing replaces the drug
     input.addEventListener("click", () => { if (list.hidden) search(); });
     // mousedown, not click: the blur of the input would close the list first
     list.addEventListener("mousedown", (event) => { event.preventDefault(); const item = event.target.closest("li"); const result = item && results[[...list.children].indexOf(item)]; if (result) choose(result); });
+    const leave = () => {
+      const text = input.value.trim();
+      if (!remote) { input.value = ""; return; }
+      if (text) { input.setAttribute("aria-invalid", "true"); source.dispatchEvent(new CustomEvent("combobox:left", { bubbles: true, detail: { text } })); }
+      else input.removeAttribute("aria-invalid");
+    };
     input.addEventListener("blur", () => {
       clearTimeout(timer); asked++;
       const exact = results.find((result) => result.label.toLowerCase() === input.value.trim().toLowerCase());
-      if (!chosen && exact) choose(exact); else { if (isSelect && !source.value) input.value = ""; if (!isSelect && !chosen) set(input.value.trim()); close(); }
+      if (!chosen && exact) choose(exact); else { if (isSelect && !source.value) leave(); if (!isSelect && !chosen) set(input.value.trim()); close(); }
     });
   };
   const all = (root) => root.querySelectorAll("select[data-combobox], input[data-search-url]").forEach(enhance);

@@ -1,5 +1,5 @@
 /* Repeating rows: table[data-rows=prefix] with a <template data-row-template> in the same section and
-   button[data-add-row=prefix]. Enter goes to the next cell and, after the last one, adds a row.
+   button[data-add-row=prefix]. Enter goes to the next cell and, after the last one, adds a row; Alt+Delete removes the row.
    A new row taken away again is only ticked as deleted and hidden: renumbering Django's formset would gain nothing. */
 "use strict";
 (() => {
@@ -46,6 +46,16 @@
     if (hint) hint.hidden = false;
 
     body.addEventListener("keydown", (event) => {
+      const remove = event.key === "Delete" && event.altKey && event.target.closest("[data-row]")?.querySelector("[name$='-DELETE']");
+      if (remove) {
+        event.preventDefault();
+        const rows = [...body.querySelectorAll("[data-row]")].filter((row) => !row.hidden), at = rows.indexOf(event.target.closest("[data-row]"));
+        const near = rows[at + 1] || rows[at - 1];
+        remove.checked = !remove.checked;
+        remove.dispatchEvent(new Event("change", { bubbles: true }));
+        if (near && rows[at].hidden) [...near.querySelectorAll(CELLS)].find(visible)?.focus();
+        return;
+      }
       if (event.key !== "Enter" || event.defaultPrevented || !event.target.matches(CELLS)) return;
       if (event.target.matches("textarea") && event.shiftKey) return;
       event.preventDefault();
@@ -53,7 +63,7 @@
       const cells = [...body.querySelectorAll(CELLS)].filter((cell) => visible(cell) &&
         (cell.type !== "radio" || cell === event.target || cell.name !== event.target.name));
       const next = cells[cells.indexOf(event.target) + 1];
-      if (next) next.focus(); else add();
+      if (next) { next.focus(); if (next.type !== "radio") next.select?.(); } else add();
     });
     body.addEventListener("change", (event) => {
       if (!event.target.name.endsWith("-DELETE")) return;

@@ -121,6 +121,8 @@ GET  eligibility           200 200 200 200  200 200 403 403  404 404 404 404  40
 POST eligibility           403 422 403 403  403 403 403 403  404 404 404 404  403   log
 ANY  adverse_events        200 200 200 200  200 200 403 403  404 404 404 404  403   log
 ANY  ctcae_search          200 200 200 200  200 200 403 403  200 200 200 200  403   log
+ANY  drug_search           200 200 200 200  200 200 403 403  200 200 200 200  403   log
+ANY  analgesics_live       200 200 403 403  403 403 403 403  404 404 403 403  403   log
 ANY  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
 ANY  reminders             200 200 200 200  200 200 403 403  200 200 200 200  403   log
 GET  reminder_stop         200 200 403 403  403 403 403 403  404 404 403 403  403   log
@@ -257,6 +259,9 @@ GET  sign_off_csv          403 200 403 200  200 200 403 403  403 200 403 200  40
 POST sign_off_csv          403 405 403 405  405 405 403 403  403 405 403 405  403   log
 
 # --- how the trial runs ---
+ANY  response              200 200 200 200  200 200 403 403  404 404 404 404  403   log
+GET  factors               200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST factors               405 405 403 405  405 405 403 403  405 405 403 405  403   log
 GET  dashboard             200 200 403 200  200 200 403 403  200 200 403 200  403   log
 POST dashboard             405 405 403 405  405 405 403 403  405 405 403 405  403   log
 GET  flow                  200 200 403 200  200 200 403 403  200 200 403 200  403   log
@@ -320,6 +325,9 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "site_edit": lambda w: {"code": "NK"},
     "message_stop": lambda w: {"pk": w.message.pk},
+    "reminder_stop": lambda w: {"pk": w.reminder.pk},
+    "response": lambda w: {"event": "W2"},
+    "analgesics_live": lambda w: {"event": "W2"},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
     "crf_answers": lambda w: {"spec_code": "P.DM", "key": "form"},

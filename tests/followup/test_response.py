@@ -52,6 +52,7 @@ CASES = [
     (25, 6, 60, 0, None, NE, NE),
     (25, 6, None, 4, 60, NE, NE),
     (25, 6, 60, None, 60, NE, NE),
+    (25, 6, 60, None, None, NE, NE),
 ]
 
 
@@ -176,6 +177,43 @@ def test_total_and_deterministic(p0, m0, p1, m1, reading, intervention):
 def test_the_unit_of_omed_does_not_matter(p0, m0, p1, m1, reading, factor):
     scaled = [None if dose is None else exact(dose) * factor for dose in (m0, m1)]
     assert respond(p0, scaled[0], p1, scaled[1], reading).category is respond(p0, m0, p1, m1, reading).category
+
+
+def test_a_vas_of_10_mm_is_one_point():
+    for mm, category in ((40, PR), (41, IR), (79, IR), (80, PP), (0, CR)):
+        for pain in (Fraction(mm, 10), Decimal(mm) / 10, mm / 10):
+            assert respond(Decimal("6.0"), 60, pain, 60).category is category
+
+
+@given(st.fractions(Fraction(1, 10), 400, max_denominator=1000), st.sampled_from([Reading.LITERAL, Reading.TOLERANT]))
+def test_a_thousandth_beyond_the_border_decides(dose, reading):
+    """At constant pain 25 per cent down is PR and up is PP; at constant dose 2 points down is PR and up is PP."""
+    nudge = Fraction(1, 1000)
+    down, up = dose * 3 / 4, dose * 5 / 4
+    assert [respond(6, dose, 6, each, reading).category for each in (down, down + nudge)] == [PR, IR]
+    assert [respond(6, dose, 6, each, reading).category for each in (up, up - nudge)] == [PP, IR]
+    assert [respond(6, dose, each, dose, reading).category for each in (4, 4 + nudge)] == [PR, IR]
+    assert [respond(6, dose, each, dose, reading).category for each in (8, 8 - nudge)] == [PP, IR]
+    # the border of "increase": any rise by the letter, 25 per cent by the tolerant reading
+    literal = reading is Reading.LITERAL
+    assert respond(6, dose, 0, dose, reading).category is CR
+    assert respond(6, dose, 0, dose + nudge / 100, reading).category is (IR if literal else CR)
+    assert respond(6, dose, 0, up, reading).category is IR
+
+
+@given(st.fractions(1, 400, max_denominator=1000), st.fractions(Fraction(1, 10**6), Fraction(1, 10**3)))
+def test_the_working_never_shows_a_border_that_is_not_reached(dose, little):
+    for after, shown in ((dose * 3 / 4 + little, "-25"), (dose * 5 / 4 - little, "+25"), (dose + little / 10**3, "0")):
+        line = respond(6, dose, 6, after).working[1].render()
+        assert f"change {shown} per cent" not in line
+    assert "change -25 per cent" in respond(6, dose, 6, dose * 3 / 4).working[1].render()
+
+
+@given(st.integers(1, 10), DOSE, st.integers(0, 10), DOSE, DOSE, st.sampled_from([Reading.LITERAL, Reading.TOLERANT]))
+def test_more_opioid_at_the_same_pain_never_gains_the_response(p0, m0, p1, one, other, reading):
+    if None not in (one, other):
+        less, more = sorted((exact(one), exact(other)))
+        assert not respond(p0, m0, p1, more, reading).responder or respond(p0, m0, p1, less, reading).responder
 
 
 @given(st.integers(1, 10), DOSE, st.integers(0, 10), DOSE)

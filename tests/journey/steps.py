@@ -91,6 +91,10 @@ def answer(page, spec: CrfSpec, name: str, value) -> None:
     control = page.get_by_label(label)
     if value is True:
         control.check()
+    elif control.get_attribute("role") == "combobox":
+        words = _words(field, value)
+        control.fill(words.partition(" (")[0])
+        page.get_by_role("option", name=re.compile(f"^{re.escape(words)}")).click()
     elif control.evaluate("element => element.type") == "select-one":
         control.select_option(label=_words(field, value))
     else:

@@ -31,6 +31,7 @@ COUNTS = {
     ("query_metrics", "data-manager"): 10,
     ("audit_trail", "data-manager"): 10,
     ("sign_off", "data-manager"): 14,
+    ("factors", "data-manager"): 5,
     ("trial", "data-manager"): 53,
     ("accounts", "administrator"): 9,
 }

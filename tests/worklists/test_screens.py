@@ -428,8 +428,8 @@ def test_the_page_shows_the_response_and_its_working(client, cast):
     visit(followed, cast.coordinator_a, "M3", nrs_worst=3, analgesics="some", rows=[MORPHINE])
     answer = signed_in(client, cast.coordinator_a).get(reverse("subject", args=[followed.code]))
     response = next(each for each in answer.context["responses"] if each["event"] == "Month 3")
-    assert (response["code"], response["responder"]) == ("PR", True)
-    assert response["working"]
+    assert response["reading"].code == "PR"
+    assert "OMED: baseline 60, visit 60 mg/day, change 0 per cent." in answer.content.decode()
     assert Visit.objects.get().nrs_worst == 3
 
 
