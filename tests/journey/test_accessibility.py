@@ -3,6 +3,7 @@
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 
+from spinetrial.access.policy import allowed_roles
 from spinetrial.crf.registry import all_specs
 from spinetrial.crf.spec import Keeping
 from tests.journey.participants import TODAY, Trial, make_trial
@@ -19,6 +20,8 @@ def pages(trial: Trial) -> list[str]:
     code, ready = trial.followed.code, trial.ready.code
     forms = []
     for spec in all_specs():
+        if not allowed_roles(spec.enter):
+            continue  # the participant's questionnaire: tests/followup/test_questionnaire_browser.py
         subject = trial.subject_of(spec.code)
         key = {Keeping.ONCE: "form", Keeping.PER_EVENT: "W2", Keeping.REPEATING: "new"}[spec.keeping]
         forms.append(reverse("crf_edit", args=[subject.code, spec.code, key]))
@@ -35,6 +38,7 @@ def pages(trial: Trial) -> list[str]:
         reverse("allocation_slip", args=[code]),
         reverse("randomize", args=[ready]),
         reverse("contact", args=[code]),
+        reverse("questionnaire_link", args=[code, "W2"]),
         reverse("query", args=[trial.query.pk]),
         reverse("list_detail", args=[trial.draft.pk]),
         reverse("account", args=[trial.cast.outsider.pk]),
