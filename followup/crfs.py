@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
+from django.utils.translation import gettext_lazy
+
 from followup.checks import IMAGING_CHECKS, REPORT_CODE, VISIT_CHECKS, VISIT_CODE, follow_survival
 from followup.lesions import levels_to_read
 from followup.models import (
@@ -164,17 +166,17 @@ IMAGING = CrfSpec(
             ImagedVertebra,
             (
                 Item("level", sdtm="MI.MILOC"),
-                Item("height_loss", sdtm="MI.MISTRESN", unit="%", short=_("Height loss (%)")),
-                Item("fracture", sdtm="MI.MISTRESC", sdv=True, short=_("Fracture")),
+                Item("height_loss", sdtm="MI.MISTRESN", unit="%", short=gettext_lazy("Height loss (%)")),
+                Item("fracture", sdtm="MI.MISTRESC", sdv=True, short=gettext_lazy("Fracture")),
                 Item(
                     "symptomatic",
                     sdtm="MI.MISTRESC",
-                    short=_("Symptoms"),
+                    short=gettext_lazy("Symptoms"),
                     required=True,
                     show_when=ShowWhen("fracture", ("new", "progressive")),
                 ),
-                Item("local_control", sdtm="TR.TRSTRESC", sdv=True, short=_("Local control")),
-                Item("density_hu", sdtm="MI.MISTRESN", unit="HU", short=_("Density (HU)")),
+                Item("local_control", sdtm="TR.TRSTRESC", sdv=True, short=gettext_lazy("Local control")),
+                Item("density_hu", sdtm="MI.MISTRESN", unit="HU", short=gettext_lazy("Density (HU)")),
             ),
             help=_(
                 "One row per vertebra read; the lesions of this participant stand there already. A row with nothing "

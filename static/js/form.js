@@ -15,7 +15,10 @@
     const at = part.dataset.showWhen.indexOf("=");
     return { part, name: part.dataset.showWhen.slice(0, at), wanted: part.dataset.showWhen.slice(at + 1).split("|") };
   });
+  // A section all of whose questions are hidden asks nothing, so its heading goes too.
+  const sections = [...form.querySelectorAll(".crf-section:has(.fields > [data-field])")].filter((section) => !section.dataset.showWhen);
   const showHide = () => {
+    for (const section of sections) section.hidden = false;
     for (const { part, name, wanted } of conditionals) {
       part.hidden = !valuesOf(name).some((value) => wanted.includes(value));
     }
@@ -23,6 +26,11 @@
     for (const { part, name } of conditionals) {
       const master = form.querySelector(`[name="${CSS.escape(name)}"]`);
       if (master && master.closest("[hidden]:not(input)")) part.hidden = true;
+    }
+    for (const section of sections) {
+      section.hidden = !section.querySelector(".criteria, .fields > [data-field]:not([hidden])");
+      const link = document.querySelector(`[data-index] a[href="#${CSS.escape(section.id)}"]`);
+      if (link) link.parentElement.hidden = section.hidden;
     }
   };
 
