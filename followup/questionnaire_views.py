@@ -63,10 +63,8 @@ def discreet(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBas
         if request.method not in METHODS:
             return _private(HttpResponseNotAllowed(METHODS))
         address = lockout.of_address(request)
-        if limits.over("forged link", address):
-            return _private(limits.too_many(request, "forged link"))
-        if not limits.count("questionnaire", address):
-            return _private(limits.too_many(request, "questionnaire"))
+        if limits.over("forged link", address) or not limits.count("questionnaire", address):
+            return _private(_sorry(request, "busy", 429))
         link = questionnaire.read_token(token)
         if link is None:
             limits.count("forged link", address)

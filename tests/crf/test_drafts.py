@@ -522,8 +522,8 @@ def test_a_reason_for_no_answer_and_an_explanation_come_back_from_the_draft(clie
 # --- what is typed comes back ---
 
 #: Forms that somebody may fill in by the generic pages.
-TYPED = [spec for spec in all_specs() if spec.page != "eligibility" and allowed_roles(spec.enter)]
-REPEATING = [spec for spec in TYPED if spec.rows]
+ENTERED = [spec for spec in all_specs() if spec.page != "eligibility" and allowed_roles(spec.enter)]
+REPEATING = [spec for spec in ENTERED if spec.rows]
 WORDS = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\u2028\u2029"), max_size=12)
 
 
@@ -620,7 +620,7 @@ def test_any_rows_come_back_from_a_draft_as_they_were_typed(client, cast, code):
     comes_back()
 
 
-@pytest.mark.parametrize("code", [spec.code for spec in TYPED])
+@pytest.mark.parametrize("code", [spec.code for spec in ENTERED])
 def test_a_form_without_rows_comes_back_too_and_code_and_browser_agree(client, cast, code):
     """`posted_by`, which the choice of two editors relies on, is what a browser posts for the same page."""
     spec = next(each for each in all_specs() if each.code == code)
