@@ -75,7 +75,7 @@ class Item:
     `missing` lets a MissingReason stand instead of a value, also where a value is required; the model field then
     allows blank and NULL or the empty text. A row of a group has none: its `missing` is left False.
     `previous` shows the value of the last earlier record beside the field. `widget` is "nrs", "select" (a list even
-    for few choices) or "search:<url name>"; empty lets the field decide. `short` heads the column in a grid of rows.
+    for few choices) or "search:<path>"; empty lets the field decide. `short` heads the column in a grid of rows.
     """
 
     name: str

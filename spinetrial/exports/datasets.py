@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from followup.response import CATEGORY_LABELS, Category, Reading
 from spinetrial.analysis import sets
@@ -56,6 +57,7 @@ def _subjects(rows: Iterable[AnalysisRow], snapshot: Snapshot, protocol: Protoco
         *traits,
         Column("nrs_baseline", _("Worst pain at baseline"), Kind.INTEGER, sdtm="ADSL.BASE"),
         Column("omed_baseline", _("OMED at baseline"), Kind.DECIMAL, "mg/day"),
+        Column("omed_table", _("Factor table of the OMED"), Kind.TEXT),
         Column("rt_start", _("First fraction"), Kind.DATE, sdtm="ADSL.TRTSDT"),
         Column("rt_end", _("Last fraction"), Kind.DATE, sdtm="ADSL.TRTEDT"),
         Column("fractions", _("Fractions given"), Kind.INTEGER),
@@ -80,7 +82,14 @@ def _subjects(rows: Iterable[AnalysisRow], snapshot: Snapshot, protocol: Protoco
         response = row.response(visit)
         yield from (row.site, row.subject, *([row.arm] if reveal else []), row.randomized.isoformat(), row.age)
         yield from (_typed(row.trait(column.name), column.kind) for column in traits)
-        yield from (row.nrs, _decimal(row.omed), _date(row.rt_start), _date(row.rt_end), row.fractions)
+        yield from (
+            row.nrs,
+            _decimal(row.omed),
+            _factor_table(row.omed, protocol),
+            _date(row.rt_start),
+            _date(row.rt_end),
+            row.fractions,
+        )
         yield from (_in(row, AnalysisSet.ITT), _in(row, AnalysisSet.SAFETY), _in(row, AnalysisSet.EVALUABLE))
         yield from (response.category(reading).value, response.responder(reading, protocol))
         end = row.death or row.last_alive
@@ -103,6 +112,7 @@ def _responses(rows: Iterable[AnalysisRow], visits: Sequence[str], protocol: Pro
         Column("nrs_clinic", _("Worst pain noted by the clinic"), Kind.INTEGER),
         Column("nrs_reported", _("Worst pain reported by the participant"), Kind.INTEGER),
         Column("omed", _("OMED"), Kind.DECIMAL, "mg/day"),
+        Column("omed_table", _("Factor table of the OMED"), Kind.TEXT),
         *(
             Column(f"response_{reading.value.lower()}", label, Kind.TEXT, codes=_CATEGORIES, sdtm="ADRS.AVALC")
             for reading, label in _READINGS
@@ -117,7 +127,7 @@ def _responses(rows: Iterable[AnalysisRow], visits: Sequence[str], protocol: Pro
         found = row.response(visit)
         yield from (row.site, row.subject, *([row.arm] if reveal else []), visit, _date(found.visit_date))
         yield from (found.in_window, found.nrs, found.nrs_source, found.clinic_nrs, found.reported_nrs)
-        yield _decimal(found.omed)
+        yield from (_decimal(found.omed), _factor_table(found.omed, protocol))
         yield from (found.category(each).value for each, _label in _READINGS)
         yield from (found.ne_reason, found.missing, found.responder(reading, protocol))
 
@@ -125,6 +135,11 @@ def _responses(rows: Iterable[AnalysisRow], visits: Sequence[str], protocol: Pro
     return _table(
         "ADRS", _("Analysis: pain response per visit"), columns, (cells(row, visit) for row, visit in pairs), reveal
     )
+
+
+def _factor_table(omed: Decimal | None, protocol: Protocol) -> str | None:
+    """Version of the factors behind an OMED; its inputs are the rows of analgesics, exported with their forms."""
+    return None if omed is None else protocol.analgesics.table_version
 
 
 _SOURCES = ((Counts.PARTICIPANT.value, _("Participant")), (Counts.CLINIC.value, _("Clinic")))

@@ -88,7 +88,7 @@ def answer(page, spec: CrfSpec, name: str, value) -> None:
         words = re.compile(rf"^{re.escape(_words(field, value))}(, .*pain.*)?$")
         radios.get_by_role("radio", name=words).check()
         return
-    control = page.get_by_label(label)
+    control = page.get_by_label(label).and_(page.locator("input, select, textarea"))  # not the list of a combobox
     if value is True:
         control.check()
     elif control.get_attribute("role") == "combobox":

@@ -34,6 +34,8 @@ def pages(trial: Trial) -> list[str]:
         reverse("crf_answers", args=[code, "R.RT", "form"]),
         reverse("radiotherapy", args=[code]),
         reverse("adverse_events", args=[code]),
+        reverse("response", args=[code, "W2"]),
+        "/factors/?from=fpm2021",
         reverse("allocation", args=[code]),
         reverse("allocation_slip", args=[code]),
         reverse("randomize", args=[ready]),

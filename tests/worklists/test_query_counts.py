@@ -31,7 +31,7 @@ COUNTS = {
     ("query_metrics", "data-manager"): 10,
     ("audit_trail", "data-manager"): 10,
     ("sign_off", "data-manager"): 14,
-    ("factors", "data-manager"): 5,
+    ("factors", "data-manager"): 6,
     ("trial", "data-manager"): 53,
     ("accounts", "administrator"): 9,
 }
