@@ -86,6 +86,12 @@ def _histories(rows: Sequence[Overview], pain: Mapping[int, Mapping[str, PainAtV
     visits: dict[int, list[Assessment]] = defaultdict(list)
     for visit in rows_of(Visit, ids).filter(status=VisitStatus.DONE, visit_date__isnull=False).order_by("pk"):
         visits[visit.subject_id].append(_assessment(visit, pain[visit.subject_id].get(visit.event)))
+    for subject_id, at_visits in pain.items():
+        visits[subject_id] += [
+            Assessment(event, at.assessed, at.pain, None if at.omed.total is None else Fraction(at.omed.total))
+            for event, at in at_visits.items()
+            if at.visit.visit_id is None and at.assessed is not None  # the participant's own report alone
+        ]
     readings: dict[int, list[Reading]] = defaultdict(list)
     for row in rows_of(ImagedVertebra, ids):
         readings[row.parent_id].append(_reading(row))
@@ -129,7 +135,7 @@ def _assessment(visit: Visit, at: PainAtVisit | None) -> Assessment:
     return Assessment(
         event=visit.event,
         day=day,
-        pain=visit.nrs_worst,
+        pain=at.pain if at else visit.nrs_worst,
         omed=None if dose is None else Fraction(dose),
         examined=bool({visit.motor, visit.sensory} & {Deficit.NONE.value, Deficit.PRESENT.value} or deficits),
         deficits=frozenset(deficits),
