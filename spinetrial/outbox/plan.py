@@ -11,8 +11,9 @@ from spinetrial.access.gate import list_records
 from spinetrial.audit.acting import SystemActor, acting
 from spinetrial.outbox.models import Message
 
-#: Rows of one statement: larger ones gain nothing, and a failing one takes fewer with it.
-BATCH = 1000
+#: Rows of one transaction: larger ones gain nothing. In a long one PostgreSQL walks over every earlier state of the same
+#: chain of the trail, and whoever else writes about that participant waits.
+BATCH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
