@@ -80,8 +80,13 @@ class MeddraTerm(models.Model):
     place = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["version", "level", "code"], name="meddra_code_once"),)
-        indexes = (models.Index(fields=["version", "level", "parent"], name="meddra_children"),)
+        # The selective column first: the application cannot ANALYZE a table it has just filled, and without statistics
+        # PostgreSQL would take an index on the version for a good one.
+        constraints = (models.UniqueConstraint(fields=["code", "level", "version"], name="meddra_code_once"),)
+        indexes = (
+            models.Index(fields=["parent", "version"], name="meddra_children"),
+            models.Index(fields=["version", "place"], condition=models.Q(level=Level.SOC), name="meddra_socs"),
+        )
 
     def __str__(self) -> str:
         return f"{self.get_level_display()} {self.code}"
@@ -99,9 +104,10 @@ class MeddraPath(models.Model):
 
     class Meta:
         indexes = (
-            models.Index(fields=["version", "pt"], name="meddra_path_pt"),
-            models.Index(fields=["version", "hlt"], name="meddra_path_hlt"),
-            models.Index(fields=["version", "soc", "hlgt"], name="meddra_path_soc"),
+            models.Index(fields=["pt", "version"], name="meddra_path_pt"),
+            models.Index(fields=["hlt", "version"], name="meddra_path_hlt"),
+            models.Index(fields=["hlgt", "version"], name="meddra_path_hlgt"),
+            models.Index(fields=["soc", "version"], name="meddra_path_soc"),
         )
 
     def __str__(self) -> str:
@@ -126,8 +132,8 @@ class MeddraName(models.Model):
 
     class Meta:
         indexes = (
-            models.Index(fields=["release", "level", "code"], name="meddra_name_code"),
-            models.Index(fields=["release", "place"], name="meddra_name_place"),
+            models.Index(fields=["code", "release"], name="meddra_name_code"),
+            models.Index(fields=["place", "release"], name="meddra_name_place"),
         )
 
     def __str__(self) -> str:
