@@ -32,7 +32,9 @@ def install_coding_rules(*, using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> Non
             cursor.execute(f"CREATE TRIGGER {name} {timing % table} EXECUTE FUNCTION {function}", arguments)
 
         for model, by in BULK.items():
-            trigger("meddra_kept", model, "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT / meddra_kept()")
+            trigger(
+                "meddra_kept", model, "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT / meddra_kept()"
+            )
             new = "AFTER INSERT ON %s REFERENCING NEW TABLE AS written FOR EACH STATEMENT"
             trigger("meddra_import_only", model, f"{new} / meddra_import_only(%s)", by)
         for model in ("MeddraVersion", "MeddraRelease"):

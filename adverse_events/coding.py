@@ -171,13 +171,15 @@ def coded_terms(event_ids: Iterable[int]) -> dict[int, Coded]:
     }
 
 
-def uncoded(event_ids: Collection[int]) -> dict[int, State]:
-    """Events whose coding is not finished, with where it stands; none while no dictionary is in force. Three queries."""
+def uncoded(events: Collection[AdverseEvent]) -> dict[int, State]:
+    """Of events obtained through the gate those whose coding is not finished, with where it stands. Two queries.
+
+    None while no dictionary is in force.
+    """
     version = version_in_force()
     if version is None:
         return {}
-    events = list_records(SYSTEM, AdverseEvent, "crf.view").filter(pk__in=event_ids)
-    codings = codings_of(SYSTEM, list(event_ids))
+    codings = codings_of(SYSTEM, [event.pk for event in events])
     states = {event.pk: state_of(event, codings.get(event.pk), version) for event in events}
     return {pk: state for pk, state in states.items() if state is not State.CODED}
 

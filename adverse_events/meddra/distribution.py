@@ -79,7 +79,9 @@ class Distribution:
         return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
-def read_distribution(content: dict[str, bytes], language: str, version: str = "", tell: Tell | None = None) -> Distribution:
+def read_distribution(
+    content: dict[str, bytes], language: str, version: str = "", tell: Tell | None = None
+) -> Distribution:
     """Read and check everything. `version`: what the person said, needed where no file tells it.
 
     Raises MeddraRefused with the first problems; the files are looked at in an order in which one mistake does not
@@ -216,7 +218,12 @@ def _check_hierarchy(
             found.add("llt.asc", lines[Level.LLT][code], "own_llt")
     primaries: Counter[str] = Counter()
     seen: dict[tuple[str, ...], int] = {}
-    levels = ((0, Level.PT, "pt_code"), (1, Level.HLT, "hlt_code"), (2, Level.HLGT, "hlgt_code"), (3, Level.SOC, "soc_code"))
+    levels = (
+        (0, Level.PT, "pt_code"),
+        (1, Level.HLT, "hlt_code"),
+        (2, Level.HLGT, "hlgt_code"),
+        (3, Level.SOC, "soc_code"),
+    )
     for row in files["mdhier.asc"].rows:
         cells = row.fields
         for index, level, what in levels:

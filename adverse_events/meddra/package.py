@@ -54,7 +54,15 @@ def read_package(source: Path | IO[bytes], language: str) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(source) as archive:
             return _chosen(_in_zip(archive), language)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, UnicodeError, RuntimeError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        OSError,
+        ValueError,
+        UnicodeError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         raise MeddraRefused([Problem("", 0, "bad_zip")]) from error
 
 

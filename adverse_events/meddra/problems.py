@@ -32,7 +32,9 @@ REASONS: dict[str, str] = {
     "control": N_("A control character: the file is damaged."),
     "encoding": N_("These bytes are neither UTF-8 nor %(encoding)s."),
     "reencoded": N_("Characters were lost or garbled when the file was converted. Use it as delivered."),
-    "mixed": N_("This file is in another encoding (%(one)s) than the others (%(other)s): it was converted or is damaged."),
+    "mixed": N_(
+        "This file is in another encoding (%(one)s) than the others (%(other)s): it was converted or is damaged."
+    ),
     "wrong_language": N_("These names are not in %(language)s."),
     "empty": N_("The file is empty."),
     "long_line": N_("The line is longer than %(limit)d characters."),
@@ -67,6 +69,7 @@ REASONS: dict[str, str] = {
     "optional_missing": N_("This file is missing, so it could not be compared."),
     "no_japanese": N_("%(count)d terms have no Japanese name and keep the English one."),
     # the job
+    "no_right": N_("Whoever asked for it may no longer import dictionaries."),
     "gone": N_("The uploaded file is gone. Upload it again."),
     "crashed": N_("The import broke off %(count)d times. Ask the administrator to look at the log."),
 }

@@ -93,7 +93,9 @@ def terms(version: MeddraVersion, llts: Collection[str]) -> dict[str, Llt]:
     rows = list_records(SYSTEM, MeddraTerm, "ae.code").filter(version=version)
     found = {
         code: (parent, current)
-        for code, parent, current in rows.filter(level=Level.LLT, code__in=llts).values_list("code", "parent", "current")
+        for code, parent, current in rows.filter(level=Level.LLT, code__in=llts).values_list(
+            "code", "parent", "current"
+        )
     }
     socs = dict(rows.filter(level=Level.PT, code__in={pt for pt, _ in found.values()}).values_list("code", "parent"))
     names = names_of(

@@ -29,7 +29,9 @@ class Coding(models.Model):
     """
 
     subject = models.ForeignKey("patients.Subject", models.PROTECT, related_name="+", editable=False)
-    adverse_event = models.OneToOneField(AdverseEvent, models.PROTECT, related_name="+", verbose_name=_("Adverse event"))
+    adverse_event = models.OneToOneField(
+        AdverseEvent, models.PROTECT, related_name="+", verbose_name=_("Adverse event")
+    )
     version = models.ForeignKey(MeddraVersion, models.PROTECT, related_name="+", verbose_name=_("MedDRA version"))
     llt = models.CharField(_("Lowest level term"), max_length=8)
     pt = models.CharField(_("Preferred term"), max_length=8)

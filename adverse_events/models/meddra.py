@@ -38,7 +38,9 @@ class MeddraVersion(models.Model):
         ordering = ("-version",)
         constraints = (
             models.UniqueConstraint(fields=["in_force"], condition=models.Q(in_force=True), name="meddra_one_in_force"),
-            models.CheckConstraint(condition=models.Q(version__regex=r"^[0-9]{1,2}\.[0-9]$"), name="meddra_version_form"),
+            models.CheckConstraint(
+                condition=models.Q(version__regex=r"^[0-9]{1,2}\.[0-9]$"), name="meddra_version_form"
+            ),
         )
 
     def __str__(self) -> str:

@@ -13,7 +13,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_FIRST = ("bra", "cli", "dro", "fen", "gul", "hap", "jor", "kel", "lum", "mip", "nox", "pra", "qui", "rul", "sta", "tov")
+_FIRST = (
+    "bra",
+    "cli",
+    "dro",
+    "fen",
+    "gul",
+    "hap",
+    "jor",
+    "kel",
+    "lum",
+    "mip",
+    "nox",
+    "pra",
+    "qui",
+    "rul",
+    "sta",
+    "tov",
+)
 _MIDDLE = ("bi", "do", "fe", "ga", "lo", "mu", "ne", "pi", "ra", "so", "ta", "vu", "xe", "zo")
 _LAST = ("cle", "dine", "form", "gant", "lisk", "mora", "nest", "pyle", "rune", "sium", "tron", "vane")
 _HAN = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥金木水火土"
@@ -51,7 +68,8 @@ class Invented:
     def files(self) -> dict[str, str]:
         """The text of each file, with the line ends of the publisher."""
         socs, hlgts, hlts, pts = (
-            self.codes(level, count) for level, count in ((1, self.socs), (2, self.hlgts), (3, self.hlts), (4, self.pts))
+            self.codes(level, count)
+            for level, count in ((1, self.socs), (2, self.hlgts), (3, self.hlts), (4, self.pts))
         )
         soc_of_hlgt = {code: socs[place % len(socs)] for place, code in enumerate(hlgts)}
         hlgt_of_hlt = {code: hlgts[place % len(hlgts)] for place, code in enumerate(hlts)}

@@ -339,7 +339,11 @@ def test_what_is_refused_or_fails_leaves_the_old_version_untouched(cast, monkeyp
 def test_a_loaded_dictionary_never_changes(cast):
     release = do_import(cast.data_manager, zipped(Invented().content()), "en")
     version = release.version
-    for model, change in ((MeddraTerm, {"current": False}), (MeddraName, {"name": "x"}), (MeddraRelease, {"counts": {}})):
+    for model, change in (
+        (MeddraTerm, {"current": False}),
+        (MeddraName, {"name": "x"}),
+        (MeddraRelease, {"counts": {}}),
+    ):
         for act in (lambda rows, change=change: rows.update(**change), lambda rows: rows._raw_delete("default")):
             with pytest.raises((ProgrammingError, InternalError)), acting(SETUP, "tampering"):
                 act(model.objects.all())

@@ -24,7 +24,9 @@ def test_a_full_dictionary_is_imported_and_searched_fast_enough(committed_db, ca
         release = do_import(person, file, "zh" if name == "Chinese" else "en")
         took[name] = time.perf_counter() - started
     assert MeddraTerm.objects.filter(level=5).count() == FULL["llts"]
-    words = [each.name(f"95{number:06d}") for each in invented.values() for number in range(100, 60000, 60000 // ROUNDS)]
+    words = [
+        each.name(f"95{number:06d}") for each in invented.values() for number in range(100, 60000, 60000 // ROUNDS)
+    ]
     words += [f"{word[:-2]}x" for word in words]  # with a slip of the pen
     times = []
     for word in words:
@@ -39,7 +41,9 @@ def test_a_full_dictionary_is_imported_and_searched_fast_enough(committed_db, ca
         print("\ninvented dictionary of full size:", ", ".join(f"{key} {value}" for key, value in FULL.items()))
         for name, seconds in took.items():
             print(f"  import, {name:8} {seconds:6.1f} s   (limit {IMPORT_LIMIT:.0f} s)")
-        print(f"  search, median  {statistics.median(times) * 1000:6.1f} ms, worst of {len(times)}: {max(times) * 1000:.1f} ms")
+        print(
+            f"  search, median  {statistics.median(times) * 1000:6.1f} ms, worst of {len(times)}: {max(times) * 1000:.1f} ms"
+        )
         print(f"  database with both: {size} MB")
     assert max(took.values()) < IMPORT_LIMIT
     assert statistics.quantiles(times, n=20)[-1] < SEARCH_LIMIT

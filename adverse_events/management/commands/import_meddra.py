@@ -41,7 +41,9 @@ class Command(BaseCommand):
                 lines += [f"... and {more} more."] if more else []
                 raise CommandError("Refused, nothing was changed.\n" + "\n".join(lines)) from refusal
             except PermissionDenied as refusal:
-                raise CommandError(f"{options['user']} may not import dictionaries: it takes a data manager.") from refusal
+                raise CommandError(
+                    f"{options['user']} may not import dictionaries: it takes a data manager."
+                ) from refusal
             counts = ", ".join(f"{release.counts[level]} {level}" for level in ("SOC", "HLGT", "HLT", "PT", "LLT"))
             self.stdout.write(f"{release}: {counts}.")
             for note in words_of(release.notes):
