@@ -139,9 +139,9 @@ def codings_of(actor: AnyActor, events: Collection[int], action: str = "crf.view
 
 
 def coded_terms(event_ids: Iterable[int]) -> dict[int, Coded]:
-    """LLT, PT and primary SOC of events the caller obtained through the gate; an event without a valid code is left out.
+    """LLT, PT and primary SOC of events the caller obtained through the gate. Two queries.
 
-    A code is valid while the event has the words and the CTCAE term that were coded. Two queries.
+    An event without a valid code is left out: one is valid while the event has the words and the CTCAE term coded.
     """
     rows = (
         list_records(SYSTEM, Coding, "crf.view")
@@ -308,7 +308,7 @@ def code_by_ctcae(event: AdverseEvent) -> Coding | None:
 
 
 def do_code_automatically(actor: User) -> int:
-    """Code every event by its CTCAE code that can be, and was never coded; returns how many. Raises PermissionDenied."""
+    """Code by its CTCAE code every event that can be and never was; returns how many. Raises PermissionDenied."""
     check_may(actor, "ae.code", None)
     version = version_in_force()
     if version is None:
@@ -335,7 +335,10 @@ def _each(event_ids: Iterable[int], write: Callable[[AdverseEvent, Coding | None
 
 
 def do_approve(actor: User, coding_id: int, *, seen: str, request_id: str = "") -> Coding:
-    """Approve a code as the second person. Raises PermissionDenied, Http404, trial.EntryClosed, SamePerson, Overtaken."""
+    """Approve a code as the second person.
+
+    Raises PermissionDenied, Http404, trial.EntryClosed, SamePerson, Overtaken.
+    """
     event_id = get_record(actor, Coding, "ae.code", pk=coding_id).adverse_event_id
     with acting(actor, "code approved", request_id=request_id):
         event, coding = _locked(actor, event_id)

@@ -29,7 +29,7 @@ Key = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Llt:
-    """A lowest level term with its PT and the primary SOC of that, named in the reader's language where there is one."""
+    """A lowest level term, its PT and the primary SOC of that, named in the reader's language where it can be."""
 
     code: str
     name: str

@@ -11,7 +11,6 @@ from django.core.files.uploadhandler import FileUploadHandler
 from spinetrial.access.gate import may
 from spinetrial.access.models import User
 
-
 #: Where more is taken: URL name -> bytes, and the action that lets a person send so much.
 LARGER = {"meddra": (80 * 1024 * 1024, "ae.code")}
 

@@ -59,7 +59,7 @@ class Invented:
     def name(self, code: str) -> str:
         if code in self.words:
             return self.words[code]
-        dice = random.Random(code)  # noqa: S311  # invented words, no secret
+        dice = random.Random(code)  # invented words, no secret
         if self.language == "Chinese":
             return "".join(dice.choices(_HAN, k=dice.randint(3, 8)))
         words = (dice.choice(_FIRST) + dice.choice(_MIDDLE) + dice.choice(_LAST) for _ in range(dice.randint(1, 4)))

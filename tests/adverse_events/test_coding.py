@@ -1,6 +1,5 @@
-"""Coding: by the CTCAE code itself, by proposals, approved by a second person, stale after a change, carried on review."""
+"""Coding: by the CTCAE code itself, by proposals, approved by another, stale after a change, carried on review."""
 
-import io
 from dataclasses import replace
 
 import pytest
@@ -19,6 +18,7 @@ from spinetrial.access.policy import Role
 from spinetrial.analysis.readiness import BlockerKind, readiness
 from spinetrial.analysis.snapshot import take_snapshot
 from spinetrial.audit.acting import acting
+from spinetrial.audit.clock import now
 from spinetrial.audit.models import AuditEntry
 from spinetrial.protocol import CURRENT
 from spinetrial.review import trial
@@ -221,10 +221,10 @@ def test_a_freeze_closes_coding(cast, manager, subject):
     do_freeze_part(manager, subject, "clean")
     with pytest.raises(trial.EntryClosed):
         code(manager, record, "95000001")
+    row = Coding(subject=subject, adverse_event=record, version=MeddraVersion.objects.get(), coded_by=manager)
+    row.llt, row.pt, row.soc, row.how = "95000001", "94000001", "91000001", How.SEARCHED
+    row.coded_at = now()
     with pytest.raises(DatabaseError, match="frozen"), acting(manager, "past the rule"):
-        row = Coding(subject=subject, adverse_event=record, version=MeddraVersion.objects.get(), coded_by=manager)
-        row.llt, row.pt, row.soc, row.how = "95000001", "94000001", "91000001", How.SEARCHED
-        row.coded_at = manager.date_joined
         row.save()
 
 
@@ -392,14 +392,13 @@ def test_an_import_whose_worker_died_is_taken_up_again_and_given_up_at_last(cast
         **settings.STORAGES,
         "default": {**settings.STORAGES["default"], "OPTIONS": {"location": tmp_path}},
     }
-    with io.BytesIO(b"x"):
-        job = MeddraImport(asked_by=manager, asked_at=manager.date_joined, language="en", stored_as="meddra/gone.zip")
-    job.state, job.attempts, job.lease_until = ImportState.RUNNING, 1, manager.date_joined
+    job = MeddraImport(asked_by=manager, asked_at=now(), language="en", stored_as="meddra/gone.zip")
+    job.state, job.attempts, job.lease_until = ImportState.RUNNING, 1, now()
     job.save()
     import_dictionaries()
     job.refresh_from_db()
     assert (job.state, job.problems[0][2]) == (ImportState.REFUSED, "gone")
-    job.state, job.attempts, job.lease_until = ImportState.RUNNING, 3, manager.date_joined
+    job.state, job.attempts, job.lease_until = ImportState.RUNNING, 3, now()
     job.save()
     import_dictionaries()
     job.refresh_from_db()

@@ -372,7 +372,7 @@ def test_the_command_imports_a_folder_and_shows_its_progress(cast, tmp_path, cap
     assert "60 LLT" in out
     assert "storing" in out
     (folder / "llt.asc").write_text("90000011$Sample ache")
-    with pytest.raises(CommandError, match="llt.asc, line 1: 2 fields instead of 11"):
+    with pytest.raises(CommandError, match=r"llt\.asc, line 1: 2 fields instead of 11"):
         call_command("import_meddra", str(folder), language="en", user="data-manager")
     with pytest.raises(CommandError, match="no account"):
         call_command("import_meddra", str(folder), language="en", user="nobody")
