@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -358,7 +358,7 @@ def meddra_changes(request: SignedInRequest) -> HttpResponse:
             "label": _(coding.CHANGE_LABELS[each.change]),
             "same": each.change is coding.Change.SAME,
             "warn": each.change in (coding.Change.NOT_CURRENT, coding.Change.GONE),
-            "subject": each.coding.subject.code,  # type: ignore[attr-defined]
+            "subject": each.coding.subject.code,
         }
         for each in coding.differences(request.user, version)
     ]
@@ -398,7 +398,7 @@ class ReasonForm(forms.Form):
 
 
 @requires("ae.code")
-def dictionaries(request: SignedInRequest) -> HttpResponse:
+def dictionaries(request: SignedInRequest) -> HttpResponseBase:
     """The loaded versions, which one is in force, and the form that imports another."""
     form = ImportForm(request.POST if request.method == "POST" else None, request.FILES or None)
     if form.is_valid():
