@@ -70,6 +70,11 @@ STATE_LABELS: dict[State, str] = {
 }
 
 
+#: Terms less like the reporter's words are not proposed; of those above, only these can be accepted from the list,
+#: where a decision is one key and the other proposals are not seen.
+LIKE_ENOUGH, VERY_LIKE = 0.3, 0.6
+
+
 class Why(StrEnum):
     """Why a term is proposed, best reason first."""
 
@@ -92,6 +97,15 @@ class Proposal:
     llt: Llt
     why: Why
     likeness: float
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.likeness)
+
+    @property
+    def sure(self) -> bool:
+        """Whether it can be accepted without a look at the others."""
+        return self.likeness >= VERY_LIKE
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +230,8 @@ def proposals(version: MeddraVersion, events: Sequence[AdverseEvent], limit: int
                 if hit.exact:
                     put(hit.llt, Why.SYNONYM, 1.0)
         for hit in alike:
-            put(hit.llt, Why.SIMILAR, hit.likeness)
+            if hit.likeness >= LIKE_ENOUGH:
+                put(hit.llt, Why.SIMILAR, hit.likeness)
         found[event.pk] = list(ranked.values())[:limit]
     return found
 

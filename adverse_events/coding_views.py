@@ -236,7 +236,7 @@ def _event_page(request: SignedInRequest, event: AdverseEvent, error: str) -> Ht
     if version is not None:
         context["proposals"] = [
             {"llt": each.llt, "why": _(coding.WHY_LABELS[each.why]), "similar": each.why is Why.SIMILAR,
-             "percent": round(100 * each.likeness)}
+             "percent": each.percent}
             for each in coding.proposals(version, [event])[event.pk]
         ]  # fmt: skip
         context["hits"] = search(version, query) if query.strip() else None

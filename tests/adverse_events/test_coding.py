@@ -122,6 +122,7 @@ def test_proposals_are_ranked_exact_synonym_similar(cast, manager, subject):
         found = coding.proposals(version, [exact, synonym, similar])
     assert len(one) == len(three)
     best = {record: found[record.pk][0] for record in (exact, synonym, similar)}
+    assert all(each.likeness >= coding.LIKE_ENOUGH for ranked in found.values() for each in ranked)
     assert (best[exact].why, best[exact].llt.code) == (Why.EXACT, "95000001")
     assert (best[synonym].why, best[synonym].llt.code) == (Why.SYNONYM, "95000003")
     assert (best[similar].why, best[similar].llt.code) == (Why.SIMILAR, "95000001")
