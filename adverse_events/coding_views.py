@@ -23,7 +23,7 @@ from adverse_events.coding import State, Why
 from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.meddra import jobs
 from adverse_events.meddra.problems import words_of
-from adverse_events.meddra.search import children, names_of, search, version_in_force
+from adverse_events.meddra.search import children, names_of, search, terms, version_in_force
 from adverse_events.models import (
     AdverseEvent,
     Coding,
@@ -239,6 +239,9 @@ def _event_page(request: SignedInRequest, event: AdverseEvent, error: str) -> Ht
              "percent": each.percent}
             for each in coding.proposals(version, [event])[event.pk]
         ]  # fmt: skip
+        picked = request.GET.get("pick", "")[:8]
+        context["replacement"] = terms(version, [picked]).get(picked) if context["needs_reason"] else None
+        context["how"] = request.GET.get("how", "")[:10]
         context["hits"] = search(version, query) if query.strip() else None
         context |= _hierarchy(version, trail)
     return render(request, "adverse_events/coding_event.html", context, status=422 if error else 200)

@@ -318,6 +318,12 @@ def test_the_list_is_worked_through_and_approved_on_the_screen(client, cast, man
     assert state(record) is State.CODED
     page = client.get(address).content.decode()
     assert "Manager-Two" in page
+    picked = client.get(address, {"pick": "95000002", "how": "searched"})
+    assert picked.context["replacement"].name == "Odd flatter"
+    again = {"llt": "95000002", "how": "searched", "seen": picked.context["seen"], "reason": " "}
+    assert client.post(f"{address}?pick=95000002", again).status_code == 422
+    assert client.post(f"{address}?pick=95000002", {**again, "reason": "coarser"}).status_code == 302
+    assert state(record) is State.TO_APPROVE
     assert "Code 95000001" in page
 
 
