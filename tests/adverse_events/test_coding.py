@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from adverse_events import coding
 from adverse_events.coding import Change, State, Why, coded_terms, do_approve, do_carry, do_code, do_put_in_force
@@ -15,6 +16,7 @@ from adverse_events.meddra.search import search
 from adverse_events.models import Coding, How, ImportState, MeddraImport, MeddraVersion
 from adverse_events.tasks import import_dictionaries
 from spinetrial.access.policy import Role
+from spinetrial.access.uploads import CappedUpload
 from spinetrial.analysis.readiness import BlockerKind, readiness
 from spinetrial.analysis.snapshot import take_snapshot
 from spinetrial.audit.acting import acting
@@ -414,3 +416,22 @@ def test_an_import_whose_worker_died_is_taken_up_again_and_given_up_at_last(cast
 
 def test_the_protocol_says_whether_a_second_person_approves():
     assert CURRENT.dictionaries.coding_approval is True
+
+
+def test_only_the_import_page_takes_a_large_upload_and_only_from_a_data_manager(client, cast, rf, monkeypatch):
+    large = b"\0" * (11 * 1024 * 1024)
+    monkeypatch.setattr("adverse_events.meddra.jobs.do_ask", lambda *given: MeddraImport(pk=7))
+    client.force_login(cast.data_manager)
+
+    def send(name):
+        file = SimpleUploadedFile("MedDRA.zip", large, "application/zip")
+        return client.post(reverse(name), {"file": file, "language": "en"}).status_code
+
+    assert send("meddra") == 302
+    request = rf.post(reverse("meddra"))
+    request.resolver_match = resolve(reverse("meddra"))
+    for person, allowed in ((cast.data_manager, True), (cast.coordinator_a, False), (AnonymousUser(), False)):
+        request.user = person
+        assert (CappedUpload(request)._limit() > len(large)) is allowed
+    request.user, request.resolver_match = cast.data_manager, resolve(reverse("coding"))
+    assert CappedUpload(request)._limit() < len(large)
