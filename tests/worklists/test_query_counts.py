@@ -31,7 +31,7 @@ COUNTS = {
     ("query_metrics", "data-manager"): 10,
     ("audit_trail", "data-manager"): 10,
     ("sign_off", "data-manager"): 14,
-    ("coding", "data-manager"): 9,
+    ("coding", "data-manager"): 10,
     ("trial", "data-manager"): 54,
     ("accounts", "administrator"): 9,
 }
