@@ -139,7 +139,7 @@ def search_many(version: MeddraVersion, texts: Sequence[str], limit: int) -> dic
         places_of[text] = [
             (release, place, likeness)
             for release in releases
-            for place, likeness in trigrams.best(each, postings[release], 3 * limit)
+            for place, likeness in trigrams.best(each, postings[release], limit + 10)
         ]
     names = _names_at({(release, place) for found in places_of.values() for release, place, _ in found})
     codes = {code for code, _name in names.values()} | {text.strip() for text in texts if len(text.strip()) == 8}
