@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adverse_events.checks import CHECKS
+from adverse_events.coding import code_by_ctcae
 from adverse_events.models import ENDED, RELATED, AdverseEvent
+from spinetrial.audit.acting import Actor
 from spinetrial.crf.spec import CrfSpec, Item, Keeping, Section, ShowWhen
 from spinetrial.protocol.text import gettext_noop as _
 
 #: Path of `adverse_events.views.ctcae_search`; a test holds the two together.
 CTCAE_SEARCH = "/ctcae/search/"
+
+
+def _code(event: Any, actor: Actor) -> None:
+    """A term whose code is in the dictionary in force is coded by itself."""
+    code_by_ctcae(event)
+
 
 ADVERSE_EVENT = CrfSpec(
     "A.AE",
@@ -79,6 +89,7 @@ ADVERSE_EVENT = CrfSpec(
     event="ANY",
     enter="ae.enter",
     checks=CHECKS,
+    after_save=_code,
 )
 
 SPECS = (ADVERSE_EVENT,)

@@ -1,9 +1,16 @@
 from django.urls import path
 
-from adverse_events import views
+from adverse_events import coding_views, views
 
 urlpatterns = [
     path("subjects/<slug:code>/adverse-events/", views.event_list, name="adverse_events"),
     path("safety/", views.safety, name="safety"),
     path("ctcae/search/", views.ctcae_search, name="ctcae_search"),
+    path("coding/", coding_views.worklist, name="coding"),
+    path("coding/exact/", coding_views.coding_exact, name="coding_exact"),
+    path("coding/<int:pk>/", coding_views.coding_event, name="coding_event"),
+    path("meddra/", coding_views.dictionaries, name="meddra"),
+    path("meddra/changes/", coding_views.meddra_changes, name="meddra_changes"),
+    path("meddra/imports/<int:pk>/", coding_views.meddra_import, name="meddra_import"),
+    path("meddra/<int:pk>/in-force/", coding_views.meddra_force, name="meddra_force"),
 ]

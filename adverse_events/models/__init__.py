@@ -1,5 +1,6 @@
 """Tables of adverse events, by what they are about."""
 
+from adverse_events.models.coding import Coding, How
 from adverse_events.models.event import (
     ACUTE_DAYS,
     CLOCK_LABELS,
@@ -16,6 +17,19 @@ from adverse_events.models.event import (
     check_ctcae_code,
     term_label,
 )
+from adverse_events.models.meddra import (
+    ImportState,
+    Language,
+    Level,
+    MeddraImport,
+    MeddraName,
+    MeddraPath,
+    MeddraPosting,
+    MeddraRelease,
+    MeddraTerm,
+    MeddraVersion,
+    NameKind,
+)
 
 __all__ = [
     "ACUTE_DAYS",
@@ -27,6 +41,19 @@ __all__ = [
     "Action",
     "AdverseEvent",
     "ClockState",
+    "Coding",
+    "How",
+    "ImportState",
+    "Language",
+    "Level",
+    "MeddraImport",
+    "MeddraName",
+    "MeddraPath",
+    "MeddraPosting",
+    "MeddraRelease",
+    "MeddraTerm",
+    "MeddraVersion",
+    "NameKind",
     "Outcome",
     "Phase",
     "Relation",

@@ -31,6 +31,7 @@ PLACES = (
     Place("sign", "signing", _("Signatures"), "sign"),
     Place("dashboard.view", "dashboard", _("Dashboard"), "dashboard"),
     Place("safety.view", "safety", _("Safety"), "safety"),
+    Place("ae.code", "coding", _("Coding"), "edit"),
     Place("casebook", "site_file", _("Site file"), "site"),
     Place("lists.manage", "lists", _("Randomisation lists"), "lists"),
     Place("audit.list", "audit_trail", _("Audit trail"), "history"),

@@ -44,6 +44,11 @@ def find_account(pk: object) -> User | None:
     return User.objects.filter(pk=pk, is_active=True).first() if isinstance(pk, int) else None
 
 
+def person_named(username: str) -> User | None:
+    """The active account with this user name, for a command that acts in a person's name."""
+    return User.objects.filter(username=username, is_active=True).first()
+
+
 def study_sites() -> QuerySet[StudySite]:
     """Every study site by code. That a hospital takes part is no secret; its rows are."""
     return StudySite.objects.order_by("code")

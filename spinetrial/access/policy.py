@@ -58,6 +58,8 @@ POLICY: dict[str, frozenset[Role]] = {
     "sdv.view": _ENTRY | _REVIEW,
     "sdv.verify": frozenset({Role.MONITOR}),
     "sign": frozenset({Role.INVESTIGATOR}),
+    # coding of adverse events
+    "ae.code": frozenset({Role.DATA_MANAGER}),
     # output
     "casebook": _ENTRY,  # the site's own copy of its data
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},

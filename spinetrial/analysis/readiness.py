@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from adverse_events.coding import STATE_LABELS, uncoded
 from adverse_events.models import AdverseEvent, Outcome
 from patients.models import Milestones, Subject
 from spinetrial.access.gate import AnyActor, list_records, masked, may
@@ -45,7 +46,7 @@ BLOCKER_LABELS = {
     BlockerKind.ANSWERED: gettext_lazy("Answered queries, not closed"),
     BlockerKind.UNSIGNED: gettext_lazy("Forms without a valid signature"),
     BlockerKind.UNVERIFIED: gettext_lazy("Critical items not verified"),
-    BlockerKind.CODING: gettext_lazy("Adverse events without a term of their own"),
+    BlockerKind.CODING: gettext_lazy("Adverse events not coded in MedDRA"),
     BlockerKind.SERIOUS: gettext_lazy("Serious events not reconciled"),
     BlockerKind.VISIT: gettext_lazy("Visits due without a form"),
     BlockerKind.FORM: gettext_lazy("Forms not entered"),
@@ -158,18 +159,21 @@ def _waiting(form: SdvForm) -> str:
 
 
 def _adverse_events(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
-    """Events no CTCAE term names ("Other, specify" names none), and serious ones that are not reconciled.
+    """Events whose MedDRA coding is not finished, while a dictionary is in force, and serious ones not reconciled.
 
     There is no exchange with a safety database yet: reconciled means here that the report to the sponsor is recorded
     and the outcome is final.
     """
     terms = ctcae.terms()
-    for event in list_records(actor, AdverseEvent, "crf.view").filter(subject__in=subjects).order_by("pk"):
+    events = list(list_records(actor, AdverseEvent, "crf.view").filter(subject__in=subjects).order_by("pk"))
+    coding = uncoded(events)
+    for event in events:
         subject = subjects[event.subject_id]
         site, code, url = subject.site.code, subject.code, reverse("crf", args=[subject.code, "A.AE", event.pk])
         term = terms.get(event.ctcae_code)
-        if term is None or "other, specify" in term.term.lower():
-            yield Blocker(BlockerKind.CODING, site, code, event.verbatim, url)
+        if event.pk in coding:
+            what = f"{event.verbatim}: {_(STATE_LABELS[coding[event.pk]])}"
+            yield Blocker(BlockerKind.CODING, site, code, what, url)
         if event.serious:
             lacking = []
             if event.reported_at is None:

@@ -10,6 +10,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import translation
 
+from adverse_events.coding import coded_terms
+from adverse_events.models import AdverseEvent
 from patients.models import Milestones, Subject
 from randomization.arms import arms_for
 from randomization.models import Allocation
@@ -48,7 +50,7 @@ def take_snapshot() -> Snapshot:
     with translation.override(None):
         sources = [source for spec in all_specs() for source in crf_tables(spec)]
         filled = [source.filled() for source in (*sources, allocation_table())]
-        tables = (_sites(), _subjects(), *filled, _arms(), *_queries())
+        tables = (_sites(), _subjects(), *filled, _codings(), _arms(), *_queries())
     return Snapshot(protocol_version=CURRENT.version, protocol_hash=protocol_hash(CURRENT), tables=tables)
 
 
@@ -159,6 +161,35 @@ def _queries() -> Iterable[Table]:
     yield Table("QUERIES", _("Queries"), False, columns, _rows(rows.exclude(spec_code__in=revealing)))
     title = _("Queries on forms that show the arm")
     yield Table("QUERIES_ARM", title, True, columns, _rows(rows.filter(spec_code__in=revealing)))
+
+
+def _codings() -> Table:
+    """The MedDRA code of each event that has a valid one, with the names of the dictionary at this moment."""
+    columns = (
+        SITE,
+        SUBJECT,
+        RECORD,
+        Column("llt_code", _("Lowest level term, code"), Kind.TEXT, sdtm="AE.AELLTCD"),
+        Column("llt", _("Lowest level term"), Kind.TEXT, sdtm="AE.AELLT"),
+        Column("pt_code", _("Preferred term, code"), Kind.TEXT, sdtm="AE.AEPTCD"),
+        Column("pt", _("Preferred term"), Kind.TEXT, sdtm="AE.AEDECOD"),
+        Column("soc_code", _("Primary system organ class, code"), Kind.TEXT, sdtm="AE.AEBDSYCD"),
+        Column("soc", _("Primary system organ class"), Kind.TEXT, sdtm="AE.AEBODSYS"),
+        Column("meddra_version", _("MedDRA version"), Kind.TEXT),
+        Column("approved", _("Approved where the protocol asks for it"), Kind.BOOLEAN),
+    )
+    events = list(
+        list_records(SYSTEM, AdverseEvent, "crf.view")
+        .order_by("subject__code", "pk")
+        .values_list("subject__site__code", "subject__code", "pk")
+    )
+    coded = coded_terms(pk for _site, _code, pk in events)
+    rows = (
+        (site, code, pk, c.llt.code, c.llt.name, c.pt.code, c.pt.name, c.soc.code, c.soc.name, c.version, c.approved)
+        for site, code, pk in events
+        if (c := coded.get(pk)) is not None
+    )
+    return Table("CODING", _("MedDRA codes of adverse events"), False, columns, _rows(rows))
 
 
 def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:

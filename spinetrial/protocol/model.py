@@ -377,6 +377,7 @@ class PerProtocolSet:
 class Dictionaries:
     ctcae: str
     meddra: str
+    coding_approval: bool  # a code that a person chose needs the approval of a second person
     basis: str
 
 

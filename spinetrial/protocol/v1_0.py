@@ -664,7 +664,9 @@ PROTOCOL = Protocol(
         needs_relation_and_reason=("family",),
         basis="paper, Inclusion criteria 7; D21",
     ),
-    dictionaries=Dictionaries(ctcae="5.0", meddra="version of the site's licensed copy", basis="D19"),
+    dictionaries=Dictionaries(
+        ctcae="5.0", meddra="version of the site's licensed copy", coding_approval=True, basis="D19"
+    ),
     analgesics=AnalgesicFactors(table_version="1", column="proposed", basis="D22"),
     toxicity=(
         ToxicityComparison(

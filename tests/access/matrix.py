@@ -124,6 +124,19 @@ ANY  ctcae_search          200 200 200 200  200 200 403 403  200 200 200 200  40
 ANY  drug_search           200 200 200 200  200 200 403 403  200 200 200 200  403   log
 ANY  analgesics_live       200 200 403 403  403 403 403 403  404 404 403 403  403   log
 ANY  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
+GET  coding                403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST coding                403 403 403 403  405 403 403 403  403 403 403 403  403   log
+GET  coding_exact          403 403 403 403  302 403 403 403  403 403 403 403  403   log
+POST coding_exact          403 403 403 403  302 403 403 403  403 403 403 403  403   log
+GET  coding_event          403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST coding_event          403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  meddra                403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST meddra                403 403 403 403  422 403 403 403  403 403 403 403  403   log
+GET  meddra_import         403 403 403 403  404 403 403 403  403 403 403 403  403   log
+POST meddra_import         403 403 403 403  405 403 403 403  403 403 403 403  403   log
+GET  meddra_force          403 403 403 403  405 403 403 403  403 403 403 403  403   log
+POST meddra_force          403 403 403 403  404 403 403 403  403 403 403 403  403   log
+ANY  meddra_changes        403 403 403 403  302 403 403 403  403 403 403 403  403   log
 ANY  reminders             200 200 200 200  200 200 403 403  200 200 200 200  403   log
 GET  reminder_stop         200 200 403 403  403 403 403 403  404 404 403 403  403   log
 POST reminder_stop         422 422 403 403  403 403 403 403  404 404 403 403  403   log
@@ -311,6 +324,9 @@ ANY  crf_answers:arm       200 200 403 200  200 200 403 403  404 404 404 404  40
 
 #: What each address needs in its path beside `code`, the participant's; by URL name, or name:variant.
 PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
+    "coding_event": lambda w: {"pk": w.event.pk},
+    "meddra_import": lambda w: {"pk": 1},
+    "meddra_force": lambda w: {"pk": 1},
     "account": lambda w: {"pk": w.people["coordinator_b"].pk},
     "account_edit": lambda w: {"pk": w.people["coordinator_b"].pk},
     "account_password": lambda w: {"pk": w.people["coordinator_b"].pk},

@@ -9,6 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from adverse_events.coding import do_put_in_force
+from adverse_events.meddra.load import do_import
 from followup.crfs import IMAGING
 from patients.crfs import DEMOGRAPHICS
 from patients.models import Demographics
@@ -23,7 +25,8 @@ from spinetrial.crf.models import Draft
 from spinetrial.crf.reviewing import sign, verify
 from spinetrial.crf.save import enter
 from spinetrial.review import queries, trial
-from tests.adverse_events.helpers import AWARE, EVENT, OTHER_CARDIAC, SERIOUS, event
+from tests.adverse_events.helpers import AWARE, EVENT, FATIGUE, OTHER_CARDIAC, SERIOUS, event
+from tests.adverse_events.invented import Invented, zipped
 from tests.conftest import own_database
 from tests.followup.helpers import noon, registered, treated, visit
 from tests.simulated import EVENING
@@ -96,13 +99,16 @@ def test_unverified_critical_items_and_those_to_verify_again(cast, saved):
     assert point.what == "Demographics: 1 item, 1 of them to verify again"
 
 
-def test_adverse_events_without_a_term_of_their_own(cast):
+def test_adverse_events_not_coded_block_only_while_a_dictionary_is_in_force(cast):
     subject = treated(cast.coordinator_a, cast.site_a)
     event(subject, cast.coordinator_a)
-    assert not points(cast.data_manager, subject, K.CODING)
     other = event(subject, cast.coordinator_a, ctcae_code=OTHER_CARDIAC, verbatim="odd heartbeat")
+    assert not points(cast.data_manager, subject, K.CODING)
+    invented = zipped(Invented(linked=(FATIGUE,)).content())
+    do_put_in_force(cast.data_manager, do_import(cast.data_manager, invented, "en").version.pk, "test")
     (point,) = points(cast.data_manager, subject, K.CODING)
-    assert (point.what, point.url) == ("odd heartbeat", reverse("crf", args=[subject.code, "A.AE", other.pk]))
+    assert point.what == "odd heartbeat: Not coded"
+    assert point.url == reverse("crf", args=[subject.code, "A.AE", other.pk])
 
 
 def test_serious_events_not_reconciled(cast):
@@ -150,6 +156,8 @@ def test_drafts_without_what_is_in_them(cast, saved):
 def test_every_point_leads_to_a_page_the_data_manager_may_open(client, cast, saved):
     subject = treated(cast.coordinator_a, cast.site_a)
     event(subject, cast.coordinator_a, **SERIOUS, ctcae_code=OTHER_CARDIAC)
+    invented = zipped(Invented().content())
+    do_put_in_force(cast.data_manager, do_import(cast.data_manager, invented, "en").version.pk, "test")
     ask(cast, saved)
     Draft(user=cast.coordinator_a, subject=subject, spec_code="F.VISIT", key="M3", data={}, saved_at=now()).save()
     client.force_login(cast.data_manager)
@@ -236,7 +244,7 @@ def test_the_number_of_questions_does_not_grow(request, client, simulated_templa
 
 
 #: Questions of the trial page to the database. A number that must change is changed here, with a reason in the commit.
-TRIAL_PAGE = 53
+TRIAL_PAGE = 54
 
 
 def test_the_page_outlives_freeze_and_lock(client, cast, saved):

@@ -38,6 +38,7 @@ COUNTS = {
     ("sign_off", "data-manager"): 14,
     ("factors", "data-manager"): 6,
     ("trial", "data-manager"): 53,
+    ("coding", "data-manager"): 10,
     ("trial", "data-manager"): 54,
     ("accounts", "administrator"): 9,
 }

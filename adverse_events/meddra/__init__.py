@@ -1,0 +1,1 @@
+"""Reading, checking and loading a licensed MedDRA distribution, and searching it."""
