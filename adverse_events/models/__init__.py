@@ -16,6 +16,7 @@ from adverse_events.models.event import (
     check_ctcae_code,
     term_label,
 )
+from adverse_events.models.report import MissedDeadline, MissReason, ReportKind, SaeReport
 
 __all__ = [
     "ACUTE_DAYS",
@@ -27,9 +28,13 @@ __all__ = [
     "Action",
     "AdverseEvent",
     "ClockState",
+    "MissReason",
+    "MissedDeadline",
     "Outcome",
     "Phase",
     "Relation",
+    "ReportKind",
+    "SaeReport",
     "check_ctcae_code",
     "term_label",
 ]
