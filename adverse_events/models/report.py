@@ -67,8 +67,8 @@ class SaeReport(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(acknowledged_at__isnull=True)
-                | Q(acknowledged_at__gte=F("submitted_at"))
-                | Q(acknowledged_at__gte=F("authority_sent_at")),
+                | Q(submitted_at__isnull=False, acknowledged_at__gte=F("submitted_at"))
+                | Q(authority_sent_at__isnull=False, acknowledged_at__gte=F("authority_sent_at")),
                 name="saereport_acknowledged_after_sending",
                 violation_error_message=_("The acknowledgement is dated before the report was sent."),
             ),

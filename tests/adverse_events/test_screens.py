@@ -143,7 +143,7 @@ def test_the_list_shows_the_events_and_the_way_to_a_new_one(cast, client, safety
         page = client.get(reverse("adverse_events", args=[a2.code]))
     assert "Spinal fracture" in page.text
     assert "Acute" in page.text
-    assert "missed by 1 h" in page.text
+    assert "missed by" in page.text
     assert f"/subjects/{a2.code}/A.AE/new/edit/" in page.text
     client.force_login(cast.monitor_a)
     assert "/new/" not in client.get(reverse("adverse_events", args=[a2.code])).text
