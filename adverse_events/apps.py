@@ -10,6 +10,10 @@ class AdverseEventsConfig(AppConfig):
     name = "adverse_events"
 
     def ready(self) -> None:
+        from adverse_events.mails import KIND
+        from spinetrial.outbox.kinds import register
+
+        register(KIND)
         post_migrate.connect(install_report_rules, sender=self)
 
 

@@ -1,17 +1,16 @@
-"""Follow-up: the visit with its pain score and analgesics, the imaging read for it, and reminders of what is due."""
+"""Follow-up: the visit with its pain score and analgesics, and the imaging read for it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from patients.models import AnalgesicItems, AnalgesicStatus, PainItems, Subject
+from patients.models import AnalgesicItems, AnalgesicStatus, PainItems
 from spinetrial.crf.forms import yes_no
 from spinetrial.crf.models import EventRecord, RowRecord
 from spinetrial.crf.rules import between, known_codes, only_when, since_1900
@@ -423,60 +422,6 @@ class ImagedVertebra(RowRecord):
         return "" if self.height_loss is None else genant(float(self.height_loss))
 
 
-class ReminderKind(models.TextChoices):
-    DUE = "due", _("Visit due")
-    OVERDUE = "overdue", _("Visit overdue")
-
-
-class ReminderState(models.TextChoices):
-    PLANNED = "planned", _("To be sent")
-    SENT = "sent", _("Sent")
-    FAILED = "failed", _("Could not be sent")
-    STOPPED = "stopped", _("Stopped")
-
-
-class Reminder(models.Model):
-    """One e-mail about one visit to one person. The row is the job: no broker can lose or double it.
-
-    Whoever sends takes a lease; a crash leaves a lease that runs out. After a failed attempt `lease_until` is
-    the time of the next one.
-    """
-
-    subject = models.ForeignKey(Subject, models.PROTECT, related_name="+")
-    event = models.CharField(max_length=8)
-    kind = models.CharField(_("Kind"), max_length=8, choices=ReminderKind.choices)
-    recipient = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("Recipient")
-    )
-    due = models.DateField(_("Visit due on"))
-    state = models.CharField(_("State"), max_length=8, choices=ReminderState.choices, default=ReminderState.PLANNED)
-    attempts = models.PositiveSmallIntegerField(_("Attempts"), default=0)
-    lease_until = models.DateTimeField(null=True)
-    sent_at = models.DateTimeField(_("Sent at"), null=True)
-
-    site_path = "subject__site"
-    survives_lock = True
-
-    class Meta:
-        ordering = ("-due", "id")
-        constraints = (
-            models.UniqueConstraint(
-                fields=["subject", "event", "kind", "recipient"], name="reminder_once_per_recipient"
-            ),
-            known_codes("kind", ReminderKind.values),
-            known_codes("state", ReminderState.values),
-            models.CheckConstraint(
-                condition=Q(state=ReminderState.SENT, sent_at__isnull=False)
-                | (~Q(state=ReminderState.SENT) & Q(sent_at__isnull=True)),
-                name="reminder_sent_has_time",
-            ),
-        )
-        indexes = (models.Index(fields=["state", "lease_until"], name="reminder_to_send"),)
-
-    def __str__(self) -> str:
-        return f"Reminder {self.pk}"
-
-
 __all__ = [
     "INTERVENTIONS",
     "AnalgesicStatus",
@@ -484,9 +429,6 @@ __all__ = [
     "Imaging",
     "IndexTreatment",
     "MissedReason",
-    "Reminder",
-    "ReminderKind",
-    "ReminderState",
     "Survival",
     "Visit",
     "VisitAnalgesic",

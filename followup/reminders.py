@@ -1,203 +1,265 @@
-"""Reminders of visits to the coordinators: one row per visit, kind and person, planned daily, sent by lease.
+"""What staff are told about visits: the list of the day to coordinators, and to investigators what stays undone.
 
-A row that is planned will be sent, or says why not, however often a job is doubled, lost or killed. Between the
-mail server's answer and our own note of it a crash can double an e-mail; it can never lose one.
+The rows are planned here every hour and sent by `spinetrial.outbox`. The text is made when it is sent, from what is
+true then.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
-from datetime import date, datetime, timedelta
-from smtplib import SMTPException
-from typing import cast
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db.models import Q
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext
 
 from followup.checks import VISIT_CODE
-from followup.models import Reminder, ReminderKind, ReminderState
 from followup.visits import SubjectVisit, expected_visits, expected_visits_of
 from patients.models import Subject
-from spinetrial.access.gate import AnyActor, check_may, list_records
+from spinetrial.access.gate import list_records
 from spinetrial.access.models import StudySite
-from spinetrial.access.people import holders
+from spinetrial.access.people import holders, study_sites
 from spinetrial.access.policy import Role
-from spinetrial.audit.acting import SystemActor, acting
+from spinetrial.audit.acting import SystemActor
 from spinetrial.audit.clock import now
+from spinetrial.outbox.kinds import Kind
+from spinetrial.outbox.models import Message
+from spinetrial.outbox.plan import Planned, plan
+from spinetrial.outbox.send import to_person
 from spinetrial.protocol.schedule import VisitState
-
-log = logging.getLogger(__name__)
+from spinetrial.protocol.text import gettext_noop as _
 
 PLANNER = SystemActor("reminders")
 
-#: Local hour of a site from which the day's reminders are planned: nobody is written to at night.
+#: Local hour of a site from which the day's messages go out: nobody is written to at night.
 MORNING = 7
-#: One reminder is sent in seconds; the mail server gives up after EMAIL_TIMEOUT.
-LEASE = timedelta(minutes=10)
-#: Waiting time after each failed attempt; after the last one the reminder has failed.
-BACK_OFF = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=8))
-#: Of one run, so that it ends well before the time limit of a job.
-AT_MOST = 100
+#: The list of the day looks a week ahead, which is how far a coordinator plans a clinic.
+AHEAD = timedelta(days=7)
+#: A window that closes within so many days is named first: after it the visit counts for no time point.
+CLOSING = timedelta(days=3)
+#: So long after a window has closed the investigator is told: a week leaves time to enter a visit that took place.
+ESCALATE = timedelta(days=7)
 
-_KIND = {VisitState.DUE: ReminderKind.DUE, VisitState.OVERDUE: ReminderKind.OVERDUE}
+DIGEST, ESCALATION = "visit_digest", "visit_escalation"
 
 
-class NotPlanned(Exception):
-    """The reminder was sent, failed or stopped meanwhile."""
+@dataclass(frozen=True)
+class Line:
+    """One visit as a message names it."""
+
+    subject: Subject
+    visit: SubjectVisit
+
+    def as_context(self) -> dict[str, object]:
+        planned = self.visit.planned
+        path = reverse("crf", args=[self.subject.code, VISIT_CODE, self.visit.event])
+        return {
+            "code": self.subject.code,
+            "visit": planned.title(gettext),
+            "due": planned.due,
+            "closes": planned.closes,
+            "link": f"{settings.SITE_URL}{path}" if settings.SITE_URL else "",
+        }
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the list of the day. `title` is translated where the list is made; `texts` are ready to print."""
+
+    title: str
+    lines: tuple[Line, ...] = ()
+    texts: tuple[str, ...] = ()
+
+
+#: Called with sites, answers more sections by site id, in the language of the moment.
+Contributor = Callable[[list[StudySite]], dict[int, list[Section]]]
+_contributors: list[Contributor] = []
+
+
+def contribute(contributor: Contributor) -> None:
+    """Add sections of another app, such as the clocks of serious events, to the list of the day."""
+    if contributor not in _contributors:
+        _contributors.append(contributor)
+
+
+def sections_of(sites: list[StudySite]) -> dict[int, list[Section]]:
+    """The list of the day of each site that has one. The number of queries does not grow with the participants."""
+    subjects = _followed(sites)
+    visits = expected_visits_of(subjects)
+    found: dict[int, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
+    for subject in subjects:
+        today = subject.site.today()
+        for visit in visits[subject.pk]:
+            title = _section(visit, today)
+            if title:
+                found[subject.site_id][title].append(Line(subject, visit))
+    answer: dict[int, list[Section]] = defaultdict(list)
+    for contributor in _contributors:
+        for site_id, sections in contributor(sites).items():
+            answer[site_id] += sections
+    for site_id, by_title in found.items():
+        for title in (_LATE, _CLOSES, _WEEK):
+            lines = sorted(by_title[title], key=lambda line: (line.visit.planned.due or date.max, line.subject.code))
+            if lines:
+                answer[site_id].append(Section(title, tuple(lines)))
+    return dict(answer)
+
+
+_LATE = _("Overdue: the window has closed and no form says what became of the visit")
+_CLOSES = _("The window closes within three days")
+_WEEK = _("Due until this day next week")
+
+
+def _section(visit: SubjectVisit, today: date) -> str:
+    """Under which heading a visit stands in the list of the day; empty when it is not in it."""
+    due, closes = visit.planned.due, visit.planned.closes
+    if visit.state is VisitState.OVERDUE:
+        return _LATE
+    if visit.state in (VisitState.IN_WINDOW, VisitState.DUE) and closes is not None and closes <= today + CLOSING:
+        return _CLOSES
+    waiting = visit.state in (VisitState.NOT_YET, VisitState.IN_WINDOW, VisitState.DUE)
+    return _WEEK if waiting and due is not None and due <= today + AHEAD else ""
+
+
+def _followed(sites: Iterable[StudySite]) -> list[Subject]:
+    rows = list_records(PLANNER, Subject, "subject.view").filter(
+        milestones__randomized_on__isnull=False, site__in=[site.pk for site in sites]
+    )
+    return list(rows.select_related("site").order_by("code"))
+
+
+def _escalated(visit: SubjectVisit, today: date) -> bool:
+    closes = visit.planned.closes
+    return visit.state is VisitState.OVERDUE and closes is not None and closes + ESCALATE <= today
+
+
+# --- planning ---
 
 
 def do_plan() -> int:
-    """Make the reminders that are due at every site whose morning has come; return how many are new.
-
-    Idempotent: the database holds one per visit, kind and recipient, whoever plans at the same time.
-    """
-    randomized = list_records(PLANNER, Subject, "subject.view").filter(milestones__randomized_on__isnull=False)
-    subjects = [subject for subject in randomized.select_related("site") if _is_morning(subject.site)]
-    recipients = holders(Role.COORDINATOR, {subject.site_id: subject.site for subject in subjects}.values())
-    rows = list_records(PLANNER, Reminder, "worklist.view").filter(subject__in=subjects)
-    known = set(rows.values_list("subject_id", "event", "kind", "recipient_id"))
-    visits = expected_visits_of(subjects)
-    planned = []
-    for subject in subjects:
-        for visit in _waiting(visits[subject.pk]):
-            kind = _KIND[visit.state]
-            for person in recipients.get(subject.site_id, []):
-                if (subject.pk, visit.event, kind, person.pk) not in known:
-                    due = cast(date, visit.planned.due)  # a visit without date never waits
-                    planned.append(Reminder(subject=subject, event=visit.event, kind=kind, recipient=person, due=due))
-    if planned:
-        with acting(PLANNER, "visit due"):
-            rows.bulk_create(planned, ignore_conflicts=True)
-    return len(planned)
+    """Make the messages that are due at every site whose morning has come; return how many are new. Idempotent."""
+    sites = [site for site in study_sites() if now().astimezone(site.zone).hour >= MORNING]
+    return plan(PLANNER, planned_messages(sites), "visits due")
 
 
-def _is_morning(site: StudySite) -> bool:
-    return now().astimezone(site.zone).hour >= MORNING
+def planned_messages(sites: list[StudySite]) -> list[Planned]:
+    """The list of the day for each coordinator of a site that has one, and what investigators must be told."""
+    coordinators, investigators = holders(Role.COORDINATOR, sites), holders(Role.INVESTIGATOR, sites)
+    sections = sections_of(sites)
+    wanted = []
+    for site in sites:
+        today = site.today()
+        morning = _at(site, today, MORNING)
+        lines = [line for section in sections.get(site.pk, ()) for line in section.lines]
+        about = tuple((line.subject.pk, line.visit.event) for line in lines)
+        for person in coordinators.get(site.pk, ()) if sections.get(site.pk) else ():
+            wanted.append(
+                Planned(
+                    kind=DIGEST,
+                    key=f"{DIGEST}:{site.pk}:{person.pk}:{today}",
+                    site_id=site.pk,
+                    recipient_id=person.pk,
+                    due=today,
+                    not_before=morning,
+                    about=about,
+                )
+            )
+        for line in lines:
+            if not _escalated(line.visit, today):
+                continue
+            for person in investigators.get(site.pk, ()):
+                wanted.append(
+                    Planned(
+                        kind=ESCALATION,
+                        key=f"{ESCALATION}:{line.subject.pk}:{line.visit.event}:{person.pk}",
+                        site_id=site.pk,
+                        subject_id=line.subject.pk,
+                        event=line.visit.event,
+                        recipient_id=person.pk,
+                        due=today,
+                        not_before=morning,
+                    )
+                )
+    return wanted
 
 
-def _waiting(visits: Iterable[SubjectVisit]) -> list[SubjectVisit]:
-    return [visit for visit in visits if visit.state in _KIND]
+def _at(site: StudySite, day: date, hour: int) -> datetime:
+    return datetime.combine(day, time(hour), tzinfo=site.zone)
 
 
-def do_send_due() -> int:
-    """Send the planned reminders whose time has come, one lease after the other; return how many were sent."""
-    sent = 0
-    for _attempt in range(AT_MOST):
-        reminder = lease_next()
-        if reminder is None:
-            break
-        sent += send(reminder)
-    return sent
+# --- sending ---
 
 
-def lease_next() -> Reminder | None:
-    """Take the next planned reminder for `LEASE`, so that no other sender takes it; None when there is none.
-
-    A lease that ran out (its sender crashed) counts as a failed attempt.
-    """
-    with acting(PLANNER, "reminder taken for sending"):
-        waiting = list_records(PLANNER, Reminder, "worklist.view").filter(
-            Q(lease_until__isnull=True) | Q(lease_until__lte=now()), state=ReminderState.PLANNED
-        )
-        reminder = waiting.order_by("due", "id").select_for_update(of=("self",), skip_locked=True).first()
-        if reminder is None:
-            return None
-        if reminder.attempts > len(BACK_OFF):
-            reminder.state = ReminderState.FAILED
-        else:
-            reminder.attempts += 1
-            reminder.lease_until = now() + LEASE
-        reminder.save()
-    return reminder
-
-
-def send(reminder: Reminder) -> bool:
-    """Send a leased reminder and note what became of it; True when it was sent.
-
-    It is stopped instead when the visit no longer waits or the person no longer coordinates at the site.
-    """
-    if reminder.state != ReminderState.PLANNED or reminder.lease_until is None:
-        return False
-    why_not = _why_not(reminder)
-    if why_not:
-        _note(reminder, why_not, state=ReminderState.STOPPED)
-        return False
-    try:
-        message(reminder).send()
-    except (SMTPException, OSError) as error:
-        # The address stays out of the log; the row names the person.
-        log.warning("Reminder %s could not be sent: %s", reminder.pk, type(error).__name__)
-        failed = reminder.attempts > len(BACK_OFF)
-        if failed:
-            _note(reminder, "could not be sent", state=ReminderState.FAILED)
-        else:
-            _note(reminder, "could not be sent; next attempt later", again=now() + BACK_OFF[reminder.attempts - 1])
-        return False
-    return _note(reminder, "reminder sent", state=ReminderState.SENT)
-
-
-def _why_not(reminder: Reminder) -> str:
-    """Why a planned reminder need not be sent any more; empty when it must be."""
-    site = reminder.subject.site
-    if reminder.recipient not in holders(Role.COORDINATOR, [site]).get(site.pk, []):
-        return "the recipient no longer coordinates at the site"
-    if not reminder.recipient.email:
-        return "the recipient has no e-mail address"
-    visits = {visit.event: visit for visit in _waiting(expected_visits(reminder.subject, site.today()))}
-    if reminder.event not in visits or _KIND[visits[reminder.event].state] != reminder.kind:
-        return "the visit no longer waits for this"
+def _no_reader(message: Message, role: Role) -> str:
+    """Why the recipient need not be written to any more; empty when they must be."""
+    if message.recipient not in holders(role, [message.site]).get(message.site_id, []):
+        return _("The recipient no longer holds this role at the site.")
+    if message.recipient is None or not message.recipient.email:
+        return _("The recipient has no e-mail address.")
     return ""
 
 
-def _note(
-    reminder: Reminder, why: str, *, state: ReminderState = ReminderState.PLANNED, again: datetime | None = None
-) -> bool:
-    """Write the result of an attempt, unless the lease ran out and someone else has the reminder now."""
-    with acting(PLANNER, why):
-        rows = list_records(PLANNER, Reminder, "worklist.view").filter(
-            pk=reminder.pk, state=ReminderState.PLANNED, lease_until=reminder.lease_until
-        )
-        row = rows.select_for_update(of=("self",)).first()
-        if row is None:
-            return False
-        row.state, row.lease_until = state, again
-        row.sent_at = now() if state == ReminderState.SENT else None
-        row.save()
-    return True
+def _no_digest(message: Message) -> str:
+    if message.due != message.site.today():
+        return _("The day is over; the list of the next day replaces this one.")
+    if not sections_of([message.site]):
+        return _("Nothing waits any more.")
+    return _no_reader(message, Role.COORDINATOR)
 
 
-def message(reminder: Reminder) -> EmailMessage:
-    """The e-mail in the recipient's language: subject code, visit and dates; no name, no result, no arm."""
-    subject = reminder.subject
-    visit = next(visit for visit in expected_visits(subject, subject.site.today()) if visit.event == reminder.event)
-    path = reverse("crf", args=[subject.code, VISIT_CODE, reminder.event])
-    with translation.override(reminder.recipient.language):
+def _no_escalation(message: Message) -> str:
+    visit = _visit(message)
+    if visit is None or not _escalated(visit, message.site.today()):
+        return _("The visit does not wait any more.")
+    return _no_reader(message, Role.INVESTIGATOR)
+
+
+def _visit(message: Message) -> SubjectVisit | None:
+    if message.subject is None:
+        return None
+    visits = expected_visits(message.subject, message.site.today())
+    return next((visit for visit in visits if visit.event == message.event), None)
+
+
+def _digest(message: Message) -> EmailMessage:
+    """The list of the day in the recipient's language: subject codes, visits and dates; no name, no result, no arm."""
+    site = message.site
+    with translation.override(message.recipient.language if message.recipient else None):
+        sections = sections_of([site]).get(site.pk, [])
         context = {
-            "code": subject.code,
-            "visit": visit.planned.title(gettext),
-            "due": visit.planned.due,
-            "closes": visit.planned.closes,
-            "overdue": reminder.kind == ReminderKind.OVERDUE,
-            "link": f"{settings.SITE_URL}{path}" if settings.SITE_URL else "",
+            "site": site,
+            "today": site.today(),
+            "sections": [
+                {
+                    "title": gettext(section.title),
+                    "lines": [line.as_context() for line in section.lines],
+                    "texts": section.texts,
+                }
+                for section in sections
+            ],
+            "count": sum(len(section.lines) + len(section.texts) for section in sections),
+            "worklist": f"{settings.SITE_URL}{reverse('worklist')}" if settings.SITE_URL else "",
         }
-        heading = " ".join(render_to_string("followup/reminder_subject.txt", context).split())
-        body = render_to_string("followup/reminder.txt", context).strip() + "\n"
-    return EmailMessage(heading, body, to=[reminder.recipient.email])
+        heading = render_to_string("followup/digest_subject.txt", context)
+        return to_person(message, heading, render_to_string("followup/digest.txt", context))
 
 
-def do_stop(actor: AnyActor, reminder: Reminder, reason: str) -> None:
-    """Stop a planned reminder. Raises PermissionDenied, NotPlanned."""
-    check_may(actor, "crf.enter", reminder.subject.site_id)
-    with acting(actor, reason):
-        row = list_records(actor, Reminder, "crf.enter").select_for_update(of=("self",)).get(pk=reminder.pk)
-        if row.state != ReminderState.PLANNED:
-            raise NotPlanned
-        row.state = ReminderState.STOPPED
-        row.lease_until = None
-        row.save()
+def _escalation(message: Message) -> EmailMessage:
+    visit = _visit(message)
+    if visit is None or message.subject is None:
+        raise ValueError("the visit is gone")  # `_no_escalation` has just seen it
+    with translation.override(message.recipient.language if message.recipient else None):
+        context = Line(message.subject, visit).as_context()
+        heading = render_to_string("followup/escalation_subject.txt", context)
+        return to_person(message, heading, render_to_string("followup/escalation.txt", context))
+
+
+KINDS = (
+    Kind(DIGEST, _("List of the day"), _no_digest, _digest, quiet=(20, MORNING)),
+    Kind(ESCALATION, _("Visit late for a week"), _no_escalation, _escalation, quiet=(20, MORNING)),
+)

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "spinetrial.audit",
     "spinetrial.access",
     "spinetrial.review",
+    "spinetrial.outbox",
     "spinetrial.crf",
     "patients",
     "randomization",
@@ -202,6 +203,8 @@ EMAIL_BACKEND = (
     "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.filebased.EmailBackend"
 )
 EMAIL_FILE_PATH = DATA_DIR / "mail"
+# A message is sent in seconds; what a crashed worker held is taken up by another one after this time.
+OUTBOX_LEASE_SECONDS = env.integer("OUTBOX_LEASE_SECONDS", 600, 1, 24 * 60 * 60)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "spinetrial@localhost")
 
 # A follow-up form with thirty rows of analgesics sends some 600 fields; a randomisation list is below 1 MB.
@@ -252,7 +255,8 @@ CELERY_TASK_TIME_LIMIT = 10 * 60
 # All jobs ask "what is due now" and are idempotent, so a late or doubled tick does no harm.
 CELERY_BEAT_SCHEDULE = {
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": 60 * 60},
-    "resend": {"task": "followup.tasks.send_due", "schedule": 5 * 60},
+    "plan clocks": {"task": "adverse_events.tasks.plan_clocks", "schedule": 5 * 60},
+    "send messages": {"task": "spinetrial.outbox.tasks.send_due", "schedule": 60},
     "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},
     "tell signers": {"task": "spinetrial.crf.tasks.tell_signers", "schedule": 5 * 60},
     "forget old drafts": {"task": "spinetrial.crf.tasks.forget_old_drafts", "schedule": 24 * 60 * 60},

@@ -4,10 +4,10 @@ from django.urls import URLPattern, URLResolver, include, path
 
 ROOMS = (
     "spinetrial.access",
+    "spinetrial.outbox",
     "patients",
     "randomization",
     "radiotherapy",
-    "followup",
     "adverse_events",
     "spinetrial.worklists",
     "spinetrial.analysis",

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer
 from django.db import connection, connections
 from django.test.testcases import QuietWSGIRequestHandler
+from xdist.scheduler import LoadScopeScheduling
 
 from spinetrial.audit.clock import at
 from spinetrial.env import BROKER_SCHEMA
@@ -71,9 +73,16 @@ def clone(template: str) -> str:
 def drop(name: str) -> None:
     try:
         as_owner(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        return
     except psycopg2.errors.InsufficientPrivilege:
-        # An autovacuum worker is in it, which FORCE may not end; the plain statement waits for it.
-        as_owner(f"DROP DATABASE IF EXISTS {name}")
+        pass  # an autovacuum worker is in it, which FORCE may not end; the plain statement waits 5 s for it
+    for attempt in range(12):
+        try:
+            as_owner(f"DROP DATABASE IF EXISTS {name}")
+            return
+        except psycopg2.errors.ObjectInUse:
+            if attempt == 11:
+                raise
 
 
 def simulated_database(template: str, patients: int) -> str:
@@ -275,6 +284,27 @@ CHROMIUM_ARGUMENTS = [
 ]
 # Chromium reports every 422, which is our answer to a form with mistakes, as an error.
 ORDINARY = "Failed to load resource: the server responded with a status of 422"
+
+
+#: Fixtures that take long to make, once per process: the files that use one of them run in one process.
+COSTLY = ("simulated_t", "worlds")
+
+
+@cache
+def process_group(path: str) -> str:
+    """Which files run in one process when the suite runs in several: each alone, or all that name a costly fixture."""
+    source = (ROOT / path).read_text(encoding="utf-8")
+    return next((name for name in COSTLY if name in source), path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Hand out whole groups. (The package's own marks for groups do nothing with this version of pytest.)"""
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return process_group(nodeid.split("::")[0])
+
+    return ByGroup(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,7 +14,6 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 
 from adverse_events.models import AdverseEvent
-from followup.models import Reminder, ReminderState
 from radiotherapy.models import Course
 from randomization.models import RandomizationList
 from spinetrial.access.models import AccessReview, Membership, User
@@ -26,6 +25,7 @@ from spinetrial.audit.clock import at
 from spinetrial.crf.content import stored
 from spinetrial.crf.registry import get_spec
 from spinetrial.crf.reviewing import sign, verify
+from spinetrial.outbox.models import Message, MessageState
 from spinetrial.review import trial
 from spinetrial.review.freezes import do_freeze_part
 from spinetrial.review.models import Freeze, Query, Signature
@@ -53,7 +53,7 @@ class World:
     query: Query
     arm_query: Query
     event: AdverseEvent
-    reminder: Reminder
+    message: Message
     freeze: Freeze
     review: AccessReview
     membership: Membership
@@ -127,7 +127,7 @@ def make_world(arm: str) -> World:
         query=made.query,
         arm_query=arm_query,
         event=AdverseEvent.objects.get(),
-        reminder=Reminder.objects.filter(state=ReminderState.PLANNED).first(),
+        message=Message.objects.filter(state=MessageState.PLANNED).first(),
         freeze=frozen,
         review=review,
         membership=Membership.objects.get(user=cast.coordinator_b),

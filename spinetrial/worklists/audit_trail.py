@@ -274,7 +274,7 @@ _TABLES = {
     "access_studysite": gettext_lazy("Study site"),
     "access_trialstate": gettext_lazy("State of the trial"),
     "mfa_authenticator": gettext_lazy("Second factor"),
-    "followup_reminder": gettext_lazy("Reminder"),
+    "outbox_message": gettext_lazy("Message"),
     "randomization_allocation": gettext_lazy("Allocation"),
     "randomization_allocatedarm": gettext_lazy("Arm"),
     "randomization_randomizationlist": gettext_lazy("Randomisation list"),

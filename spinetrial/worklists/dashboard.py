@@ -23,7 +23,7 @@ from django.views.decorators.http import require_safe
 
 from adverse_events.clocks import running_clocks
 from adverse_events.models import AdverseEvent
-from followup.models import Reminder, ReminderState
+from followup.reminders import DIGEST
 from followup.responses import PainAtVisit, pain_of
 from followup.visits import rows_of
 from patients.models import BaselinePain, Milestones, ScreenFailure, Subject
@@ -33,6 +33,7 @@ from spinetrial.access.gate import SignedInRequest, list_records, requires, site
 from spinetrial.access.models import StudySite
 from spinetrial.access.people import study_sites
 from spinetrial.audit.clock import now
+from spinetrial.outbox.models import Message, MessageState
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import VisitState
 from spinetrial.reports.figures import Series, line_plot
@@ -65,15 +66,24 @@ def gather(request: SignedInRequest) -> Gathered:
         rows = rows.filter(site=site)
     subjects = list(rows)
     ids = [subject.pk for subject in subjects]
-    sent = rows_of(Reminder, ids).filter(state=ReminderState.SENT).order_by("-sent_at")
+    sites = {subject.site_id for subject in subjects}
+    digests = list_records(request.user, Message, "dashboard.view").filter(
+        kind=DIGEST, state=MessageState.SENT, site__in=sites
+    )
+    # the earliest is written last
+    sent = {
+        (subject_id, event): sent_at.date()
+        for about, sent_at in digests.order_by("-sent_at").values_list("about", "sent_at")
+        for subject_id, event in about
+        if sent_at
+    }
     return Gathered(
         subjects=subjects,
         milestones={row.subject_id: row for row in rows_of(Milestones, ids)},
         pain=pain_of(subjects),
         baseline={row.subject_id: row.nrs_worst for row in rows_of(BaselinePain, ids) if row.nrs_worst is not None},
         failures={row.subject_id: row for row in rows_of(ScreenFailure, ids).filter(retracted=False)},
-        # the earliest is written last
-        reminded={(row.subject_id, row.event): row.sent_at.date() for row in sent if row.sent_at},
+        reminded=sent,
     )
 
 
@@ -265,7 +275,9 @@ def reminders(data: Gathered) -> dict[str, Any]:
     return {
         "id": "reminders",
         "title": _("Visits and reminders"),
-        "text": _("Reminders go out when a visit is due, so late visits have more of them: this is no comparison."),
+        "text": _(
+            "The list of the day names visits from a week before they are due, late ones the longest: this is no comparison."
+        ),
         "header": [_("Visits"), _("Number"), _("Took place"), _("Share"), _("Days from reminder to visit, median")],
         "rows": rows,
     }

@@ -90,7 +90,7 @@ def worklist(request: SignedInRequest) -> HttpResponse:
         "groups": _grouped(tasks),
         "count": len(tasks),
         "may_screen": may(user, "subject.screen"),
-        "may_see_reminders": may(user, "crf.enter"),
+        "may_see_messages": may(user, "crf.enter"),
     }
     return render(request, "worklists/worklist.html", context)
 

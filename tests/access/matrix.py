@@ -122,9 +122,9 @@ POST eligibility           403 422 403 403  403 403 403 403  404 404 404 404  40
 ANY  adverse_events        200 200 200 200  200 200 403 403  404 404 404 404  403   log
 ANY  ctcae_search          200 200 200 200  200 200 403 403  200 200 200 200  403   log
 ANY  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
-ANY  reminders             200 200 200 200  200 200 403 403  200 200 200 200  403   log
-GET  reminder_stop         200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST reminder_stop         422 422 403 403  403 403 403 403  404 404 403 403  403   log
+ANY  messages              200 200 200 200  200 200 403 403  200 200 200 200  403   log
+GET  message_stop          200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST message_stop          422 422 403 403  403 403 403 403  404 404 403 403  403   log
 
 # --- forms ---
 ANY  crf                   200 200 200 200  200 200 403 403  404 404 404 404  403   log
@@ -303,7 +303,7 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "draft": lambda w: {"spec_code": "P.DM", "key": "form"},
     "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "site_edit": lambda w: {"code": "NK"},
-    "reminder_stop": lambda w: {"pk": w.reminder.pk},
+    "message_stop": lambda w: {"pk": w.message.pk},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},
     "crf:arm": lambda w: {"spec_code": "R.RT", "key": "form"},
     "crf_answers": lambda w: {"spec_code": "P.DM", "key": "form"},

@@ -23,6 +23,7 @@ from spinetrial.access.models import User
 from spinetrial.analysis.snapshot import take_snapshot
 from spinetrial.audit.clock import at
 from spinetrial.exports.archive import Origin, build_zip
+from spinetrial.outbox.send import do_send_due
 from spinetrial.protocol import CURRENT
 from tests.access.matrix import TABLE, rows
 from tests.access.walk import Walk
@@ -225,7 +226,7 @@ def test_no_e_mail_names_an_arm(walk):
             allocate.do_randomize(world.people["coordinator_a"], world.trial.ready)
             with at(NOW):
                 reminders.do_plan()
-                assert reminders.do_send_due()
+                assert do_send_due()
         assert len(mail.outbox) >= 3
         for each in mail.outbox:
             assert tells(str(each.message()), each.subject, each.body, *each.to) == []

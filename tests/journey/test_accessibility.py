@@ -24,7 +24,7 @@ def pages(trial: Trial) -> list[str]:
         forms.append(reverse("crf_edit", args=[subject.code, spec.code, key]))
     return [
         *("/worklist/", "/subjects/", f"/subjects/{code}/", "/queries/", "/safety/", "/report/", "/trial/", "/lists/"),
-        *("/accounts/", "/accounts/new/", "/reminders/", "/subjects/new/", "/lists/new/", "/lists/import/"),
+        *("/accounts/", "/accounts/new/", "/messages/", "/subjects/new/", "/lists/new/", "/lists/import/"),
         *forms,
         reverse("crf", args=[code, "P.DM", "form"]),
         *("/verification/?show=all", "/signing/", f"/subjects/{code}/sign/", f"/subjects/{code}/signatures/"),

@@ -22,8 +22,6 @@ from django.db import DatabaseError, connection, connections, transaction
 from django.urls import Resolver404, get_resolver, resolve, reverse
 from pypdf import PdfReader
 
-from followup.models import Reminder
-from followup.reminders import do_send_due, message
 from patients.crfs import CONSENT, WITHDRAWAL
 from patients.models import Contact, Subject
 from patients.subjects import (
@@ -47,6 +45,9 @@ from spinetrial.audit.chain import broken_links
 from spinetrial.audit.clock import at
 from spinetrial.audit.models import AuditEntry
 from spinetrial.crf.registry import all_specs
+from spinetrial.outbox.kinds import kind_of
+from spinetrial.outbox.models import Message
+from spinetrial.outbox.send import do_send_due
 from spinetrial.review import trial
 from tests.cast import PASSWORD, make_cast
 from tests.conftest import ROOT
@@ -193,7 +194,7 @@ def test_a_marker_name_is_on_the_contact_page_of_the_own_site_and_nowhere_else(c
         assert visited >= {pattern.name for pattern in patterns()} - LEFT_OUT, "and at every URL there is"
 
         do_send_due()
-        written = [message(reminder) for reminder in Reminder.objects.all()]
+        written = [kind_of(each.kind).compose(each) for each in Message.objects.filter(kind="visit_digest")]
         assert written
         for each in [*written, *mail.outbox]:
             assert not markers_in(f"{each.subject} {each.body} {each.to} {each.extra_headers}")
@@ -415,7 +416,7 @@ def test_all_data_of_a_person_are_given_out_in_words(committed_db, client):
     assert answers["Worst pain at the index site in the last 24 hours"].startswith("5")
     assert "Morphine" in json.dumps(visit["groups"])
     titles = {table["title"] for table in data["other_records"]}
-    assert {"Participant", "Milestones", "Allocation", "Arm", "Query", "Reminder"} <= titles
+    assert {"Participant", "Milestones", "Allocation", "Arm", "Query"} <= titles
     assert any(act["act"] == "contact details read" for act in data["acts"])
     assert "Is it really so?" in page
     entry = AuditEntry.objects.filter(act="personal data exported").get()

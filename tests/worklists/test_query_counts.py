@@ -22,7 +22,7 @@ COUNTS = {
     ("worklist", "statistician"): 8,
     ("queries", "monitor-bj"): 9,
     ("safety", "data-manager"): 8,
-    ("reminders", "coordinator-bj"): 7,
+    ("messages", "coordinator-bj"): 7,
     ("sdv", "monitor-bj"): 23,
     ("signing", "investigator-bj"): 23,
     ("coming", "coordinator-bj"): 10,
