@@ -62,7 +62,6 @@ def _planned() -> Iterator[Planned]:
                 key=f"{CODE}:{event.pk}:{clock.code}:{mark}:{pk}",
                 site_id=site.pk,
                 subject_id=event.subject_id,
-                event=str(mark),
                 record_id=event.pk,
                 recipient_id=pk,
                 due=clock.due.astimezone(site.zone).date(),

@@ -3,6 +3,7 @@ from django.apps import AppConfig
 
 class WorklistsConfig(AppConfig):
     name = "spinetrial.worklists"
+    label = "worklists"
 
     def ready(self) -> None:
         from adverse_events.mails import digest_lines
