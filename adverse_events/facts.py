@@ -171,8 +171,12 @@ def _of(model: Any, name: str, value: Any) -> str:
     return field_text(model._meta.get_field(name), value)
 
 
+def _label(model: Any, name: str) -> str:
+    return str(model._meta.get_field(name).verbose_name)
+
+
 def seriousness_text(facts: Mapping[str, Any]) -> str:
-    return "; ".join(str(AdverseEvent._meta.get_field(name).verbose_name) for name in CRITERIA if facts[name])
+    return "; ".join(_label(AdverseEvent, name) for name in CRITERIA if facts[name])
 
 
 def tumour_text(facts: Mapping[str, Any]) -> str:
@@ -181,14 +185,14 @@ def tumour_text(facts: Mapping[str, Any]) -> str:
 
 
 def history_text(facts: Mapping[str, Any]) -> str:
-    return ", ".join(str(Status._meta.get_field(name).verbose_name) for name in facts["history"])
+    return ", ".join(_label(Status, name) for name in facts["history"])
 
 
 def analgesics_text(facts: Mapping[str, Any]) -> str:
     texts = []
     for drug, dose, times in facts["analgesics"]:
         name = _of(BaselineAnalgesic, "drug", drug)
-        texts.append(f"{name} {dose} × {times}" if dose is not None and times is not None else name)
+        texts.append(f"{name} {float(dose):g} × {float(times):g}" if dose is not None and times is not None else name)
     return "; ".join(texts)
 
 

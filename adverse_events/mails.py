@@ -79,7 +79,7 @@ def _people(sites: list[StudySite]) -> dict[int, list[User]]:
 def _clock_of(message: Message) -> tuple[AdverseEvent, Clock] | None:
     """The event and the clock a message is about, as they are now; None where the clock no longer applies."""
     rows = list_records(PLANNER, AdverseEvent, "safety.view").select_related("subject__site")
-    event = rows.filter(pk=message.record_id).first()
+    event = rows.filter(pk=message.record_id or 0).first()
     if event is None:
         return None
     clock = next((each for each in clocks_of(event) if each.code == message.about[0]), None)

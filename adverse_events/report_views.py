@@ -69,6 +69,7 @@ def sae_reports(request: SignedInRequest, subject: Subject, pk: int) -> HttpResp
     found = []
     for report, before in zip(versions, [None, *versions], strict=False):
         found.append({"report": report, "changes": changes(before.facts, report.facts) if before else []})
+    running = clocks_of(event)
     clocks = [
         {
             "clock": clock,
@@ -77,9 +78,9 @@ def sae_reports(request: SignedInRequest, subject: Subject, pk: int) -> HttpResp
             "missed": clock.missed(moment),
             "miss": misses.get(clock.code),
         }
-        for clock in clocks_of(event)
+        for clock in running
     ]
-    shown = {clock["clock"].code for clock in clocks}
+    shown = {clock.code for clock in running}
     may_record = may(request.user, "ae.enter", subject.site_id)
     context = {
         "subject": subject,
@@ -131,8 +132,7 @@ def sae_sign(request: SignedInRequest, subject: Subject, pk: int) -> HttpRespons
             form.add_error(refusal.field or None, refusal.message)
             if isinstance(refusal, EventChanged):
                 # what is there now is on the page, and is what a second press signs
-                form.data = form.data.copy()
-                form.data["seen"] = seen  # type: ignore[index]
+                form.data = {**form.data.dict(), "seen": seen}  # type: ignore[attr-defined]
         else:
             kind = report.get_kind_display()
             messages.success(request, _("Signed: %(kind)s. Record below when it is sent.") % {"kind": kind})

@@ -128,15 +128,13 @@ class WithReports(models.Manager["AdverseEvent"]):
         def first(column: str, **condition: Any) -> Subquery:
             return Subquery(mine.filter(**condition).values("event").annotate(at=Min(column)).values("at"))
 
-        return (
-            super()
-            .get_queryset()
-            .annotate(
-                reported_at=first("submitted_at"),
-                authority_at=first("authority_sent_at"),
-                authority_full_at=first("authority_sent_at", number__gt=1),
-            )
-        )
+        # Not as keywords: the type checker would take them for fields, though a new event has none of them.
+        times = {
+            "reported_at": first("submitted_at"),
+            "authority_at": first("authority_sent_at"),
+            "authority_full_at": first("authority_sent_at", number__gt=1),
+        }
+        return super().get_queryset().annotate(**times)
 
 
 _SERIOUS = Q(sae_death=True) | Q(sae_life=True) | Q(sae_hospital=True)

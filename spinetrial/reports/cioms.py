@@ -37,6 +37,9 @@ _PAD = 1.2 * mm
 #: Sizes a text is tried in, in points, before the rest goes to the next page.
 _SIZES = (8.5, 7.5, 6.5)
 
+#: Characters of a changed answer that are repeated in the list of changes.
+_CHANGE = 120
+
 
 def render(facts: Mapping[str, Any], sha256: str, language: str, before: Mapping[str, Any] | None = None) -> bytes:
     """The PDF of a signed version in the language that is active; `before` are the facts of the version before it.
@@ -129,7 +132,7 @@ class _Sheet:
             if ticked:
                 self._do("line", left, line - 2.4 * mm, left + 2.6 * mm, line + 0.2 * mm)
                 self._do("line", left, line + 0.2 * mm, left + 2.6 * mm, line - 2.4 * mm)
-            for number, part in enumerate(wrap(words, REGULAR, 7, (width - 7) * mm)):
+            for number, part in enumerate(wrap(words, BOLD, 7, (width - 7) * mm)):
                 self._text(left + 4 * mm, line - 2 * mm - number * 3.2 * mm, part, 7, BOLD if ticked else REGULAR)
                 last = number
             line -= (5 + 3.2 * last) * mm
@@ -252,7 +255,7 @@ class _Sheet:
             if self._y == 0.0 or not self._said:
                 self._flow(_("Changed since report %(number)s") % {"number": before["number"] if before else ""}, "")
                 self._said = True
-            self._flow(new.label, f"{old.text or '–'}  →  {new.text or '–'}")
+            self._flow(new.label, f"{_short(old.text)}  →  {_short(new.text)}")
 
     _y: float = 0.0
     _said: bool = False
@@ -266,6 +269,11 @@ class _Sheet:
                 self._y = _TOP - 4 * mm
             self._text(_LEFT, self._y, line, 8.5, font)
             self._y -= 8.5 * 1.4
+
+
+def _short(text: str) -> str:
+    """The start of a text that stands in whole elsewhere on the report."""
+    return (text if len(text) <= _CHANGE else f"{text[:_CHANGE]} …") or "–"
 
 
 def _line(facts: Mapping[str, Any], name: str) -> str:

@@ -276,7 +276,8 @@ def reminders(data: Gathered) -> dict[str, Any]:
         "id": "reminders",
         "title": _("Visits and reminders"),
         "text": _(
-            "The list of the day names visits from a week before they are due, late ones the longest: this is no comparison."
+            "The list of the day names visits from a week before they are due, late ones the longest: this is no"
+            " comparison."
         ),
         "header": [_("Visits"), _("Number"), _("Took place"), _("Share"), _("Days from reminder to visit, median")],
         "rows": rows,
@@ -365,7 +366,7 @@ def members(data: Gathered, box: Box) -> list[Subject]:
 # --- reporting clocks of serious events ---
 
 
-def reporting_clocks(ids: Sequence[int]) -> dict[str, Any] | None:
+def reporting_clocks(ids: list[int]) -> dict[str, Any] | None:
     """The running clocks, the most urgent first. None when nothing is waited for."""
     events = rows_of(AdverseEvent, ids).filter(aware_at__isnull=False).select_related("subject")
     moment = now()
