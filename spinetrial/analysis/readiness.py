@@ -162,13 +162,14 @@ def _waiting(form: SdvForm) -> str:
 def _adverse_events(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
     """Events no CTCAE term names ("Other, specify" names none), and serious events and deaths not reconciled."""
     terms = ctcae.terms()
-    for event in list_records(actor, AdverseEvent, "crf.view").filter(subject__in=subjects).order_by("pk"):
+    events = list(list_records(actor, AdverseEvent, "crf.view").filter(subject__in=subjects).order_by("pk"))
+    for event in events:
         subject = subjects[event.subject_id]
         term = terms.get(event.ctcae_code)
         if term is None or "other, specify" in term.term.lower():
             url = reverse("crf", args=[subject.code, "A.AE", event.pk])
             yield Blocker(BlockerKind.CODING, subject.site.code, subject.code, event.verbatim, url)
-    for line in reconcile(actor, subjects, now()):
+    for line in reconcile(actor, subjects, now(), events):
         if line.points:
             subject = line.subject
             url = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,10 +33,16 @@ class Line:
         return term_label(self.event.ctcae_code) if self.event else _("Death")
 
 
-def reconcile(actor: AnyActor, subjects: Mapping[int, Subject], moment: datetime) -> list[Line]:
+def reconcile(
+    actor: AnyActor,
+    subjects: Mapping[int, Subject],
+    moment: datetime,
+    events: Iterable[AdverseEvent] | None = None,
+) -> list[Line]:
     """One line per serious event and per death without a fatal event, of subjects obtained through the gate.
 
-    Five questions to the database, however many participants. Death of the cancer itself needs no adverse event;
+    `events`: those of the subjects, where they are at hand. Five questions to the database at most, however many
+    participants. Death of the cancer itself needs no adverse event;
     a death of another or an unknown cause does.
     """
     versions: dict[int, list[SaeReport]] = defaultdict(list)
@@ -56,7 +62,9 @@ def reconcile(actor: AnyActor, subjects: Mapping[int, Subject], moment: datetime
         .values_list("subject_id", flat=True)
     )
     lines, fatal = [], set()
-    for event in list_records(actor, AdverseEvent, "crf.view").filter(subject__in=subjects).order_by("subject", "pk"):
+    if events is None:
+        events = list_records(actor, AdverseEvent, "crf.view").filter(subject__in=subjects)
+    for event in events:
         if event.grade == 5:
             fatal.add(event.subject_id)
         if not event.serious and not versions[event.pk]:

@@ -26,12 +26,13 @@ COUNTS = {
     ("sdv", "monitor-bj"): 23,
     ("signing", "investigator-bj"): 23,
     ("coming", "coordinator-bj"): 10,
-    ("dashboard", "data-manager"): 19,
+    ("dashboard", "data-manager"): 20,
     ("query_listing", "monitor-bj"): 7,
     ("query_metrics", "data-manager"): 10,
     ("audit_trail", "data-manager"): 10,
     ("sign_off", "data-manager"): 14,
-    ("trial", "data-manager"): 53,
+    ("trial", "data-manager"): 57,
+    ("sae_reconciliation", "data-manager"): 11,
     ("accounts", "administrator"): 9,
 }
 
