@@ -88,7 +88,7 @@ def sae_reports(request: SignedInRequest, subject: Subject, pk: int) -> HttpResp
         "term": term_label(event.ctcae_code),
         "clocks": clocks,
         # of a clock that no longer applies, because the event was corrected afterwards
-        "earlier_misses": [miss for code, miss in misses.items() if code not in shown],
+        "earlier_misses": [(_(CURRENT.clock(code).label), miss) for code, miss in misses.items() if code not in shown],
         "versions": list(reversed(found)),
         "since": changes(versions[-1].facts, facts_of(event)) if versions else [],
         "event_url": crf_url(ADVERSE_EVENT, subject.code, str(event.pk)),

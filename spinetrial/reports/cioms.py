@@ -79,8 +79,8 @@ class _Sheet:
         self._do("drawString", x, y, printable(text))
 
     def finish(self) -> None:
-        words = {"trial": self.facts["trial"], "participant": self.facts["participant"]}
-        footer = _("%(trial)s, participant %(participant)s, in the manner of form CIOMS I") % words
+        words = {name: self.facts[name] for name in ("trial", "participant", "number")}
+        footer = _("%(trial)s, participant %(participant)s, report %(number)s, in the manner of form CIOMS I") % words
         for number, page in enumerate(self.pages, 1):
             for name, arguments in page:
                 getattr(self.canvas, name)(*arguments)
@@ -146,7 +146,7 @@ class _Sheet:
         facts = self.facts
         kind = str(ReportKind(facts["kind"]).label)
         self._text(_LEFT, _TOP - 4 * mm, title, 14, BOLD)
-        self._text(_LEFT, _TOP - 9 * mm, f"{facts['trial']} · {facts['trial_title']}"[:110], 8, REGULAR, _SOFT)
+        self._text(_LEFT, _TOP - 9 * mm, f"{facts['trial']} · {_(facts['trial_title'])}"[:110], 8, REGULAR, _SOFT)
         self._text(_LEFT, _TOP - 13.5 * mm, f"{facts['participant']} · {facts['number']}. {kind}", 9, BOLD)
         y = 16.0
         self.head(y, _("I. Reaction information"))

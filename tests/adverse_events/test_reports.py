@@ -322,6 +322,7 @@ def test_the_page_of_an_event_counts_down_and_asks_for_the_reason(cast, client, 
         assert client.post(address, {"reason": "staff", "words": ""}).status_code == 422
         assert client.post(address, {"reason": "staff", "words": "week-end"}).status_code == 302
         assert "week-end" in open_page(client, cast.monitor_a, "sae_reports", serious).text
+        assert "week-end" in client.get(reverse("sae_reconciliation")).text
         client.force_login(cast.coordinator_a)
         assert client.post(address, {"reason": "staff", "words": "twice"}).status_code == 422
     harmless = event(serious.subject, cast.coordinator_a, onset_date=date(2025, 9, 25))
