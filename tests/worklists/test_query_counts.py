@@ -32,7 +32,7 @@ COUNTS = {
     ("audit_trail", "data-manager"): 10,
     ("sign_off", "data-manager"): 14,
     ("trial", "data-manager"): 57,
-    ("sae_reconciliation", "data-manager"): 12,
+    ("sae_reconciliation", "data-manager"): 13,
     ("accounts", "administrator"): 9,
 }
 
