@@ -205,6 +205,8 @@ EMAIL_BACKEND = (
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 # A message is sent in seconds; what a crashed worker held is taken up by another one after this time.
 OUTBOX_LEASE_SECONDS = env.integer("OUTBOX_LEASE_SECONDS", 600, 1, 24 * 60 * 60)
+PLAN_SECONDS = env.integer("PLAN_SECONDS", 60 * 60, 1, 24 * 60 * 60)
+SEND_SECONDS = env.integer("SEND_SECONDS", 60, 1, 24 * 60 * 60)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "spinetrial@localhost")
 
 # A follow-up form with thirty rows of analgesics sends some 600 fields; a randomisation list is below 1 MB.
@@ -257,6 +259,8 @@ CELERY_BEAT_SCHEDULE = {
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": 60 * 60},
     "plan clocks": {"task": "adverse_events.tasks.plan_clocks", "schedule": 5 * 60},
     "send messages": {"task": "spinetrial.outbox.tasks.send_due", "schedule": 60},
+    "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": PLAN_SECONDS},
+    "send messages": {"task": "spinetrial.outbox.tasks.send_due", "schedule": SEND_SECONDS},
     "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},
     "tell signers": {"task": "spinetrial.crf.tasks.tell_signers", "schedule": 5 * 60},
     "forget old drafts": {"task": "spinetrial.crf.tasks.forget_old_drafts", "schedule": 24 * 60 * 60},

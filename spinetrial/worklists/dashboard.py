@@ -276,8 +276,8 @@ def reminders(data: Gathered) -> dict[str, Any]:
         "id": "reminders",
         "title": _("Visits and reminders"),
         "text": _(
-            "The list of the day names visits from a week before they are due, late ones the longest: this is no"
-            " comparison."
+            "The list of the day names visits from a week before they are due, late ones the longest: this is no "
+            "comparison."
         ),
         "header": [_("Visits"), _("Number"), _("Took place"), _("Share"), _("Days from reminder to visit, median")],
         "rows": rows,
