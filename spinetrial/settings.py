@@ -256,9 +256,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 10 * 60
 # All jobs ask "what is due now" and are idempotent, so a late or doubled tick does no harm.
 CELERY_BEAT_SCHEDULE = {
-    "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": 60 * 60},
     "plan clocks": {"task": "adverse_events.tasks.plan_clocks", "schedule": 5 * 60},
-    "send messages": {"task": "spinetrial.outbox.tasks.send_due", "schedule": 60},
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": PLAN_SECONDS},
     "send messages": {"task": "spinetrial.outbox.tasks.send_due", "schedule": SEND_SECONDS},
     "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},
