@@ -108,5 +108,10 @@ def test_a_serious_event_from_first_entry_through_a_missed_deadline_to_the_final
     page.get_by_role("button", name="Sign the report").click()
     page.get_by_role("heading", name="2. Final report").wait_for()
     shot(page, "sae_final")
+    page.set_viewport_size({"width": 390, "height": 844})  # a telephone shows all of it without scrolling sideways
+    for address in (f"/subjects/{subject.code}/adverse-events/{event.pk}/reports/", "/safety/reconciliation/"):
+        page.goto(address)
+        shot(page, f"sae_phone_{address.split('/')[-2]}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
     assert list(SaeReport.objects.order_by("number").values_list("kind", flat=True)) == ["initial", "final"]
     assert not Query.objects.filter(spec_code="A.AE").exists()
