@@ -7,7 +7,7 @@ true then.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -27,6 +27,7 @@ from spinetrial.access.people import holders, study_sites
 from spinetrial.access.policy import Role
 from spinetrial.audit.acting import SystemActor
 from spinetrial.audit.clock import now
+from spinetrial.outbox.digest import contributed
 from spinetrial.outbox.kinds import Kind
 from spinetrial.outbox.models import Message
 from spinetrial.outbox.plan import Planned, plan
@@ -76,17 +77,6 @@ class Section:
     texts: tuple[str, ...] = ()
 
 
-#: Called with sites, answers more sections by site id, in the language of the moment.
-Contributor = Callable[[list[StudySite]], dict[int, list[Section]]]
-_contributors: list[Contributor] = []
-
-
-def contribute(contributor: Contributor) -> None:
-    """Add sections of another app, such as the clocks of serious events, to the list of the day."""
-    if contributor not in _contributors:
-        _contributors.append(contributor)
-
-
 def sections_of(sites: list[StudySite]) -> dict[int, list[Section]]:
     """The list of the day of each site that has one. The number of queries does not grow with the participants."""
     subjects = _followed(sites)
@@ -99,15 +89,14 @@ def sections_of(sites: list[StudySite]) -> dict[int, list[Section]]:
             if title:
                 found[subject.site_id][title].append(Line(subject, visit))
     answer: dict[int, list[Section]] = defaultdict(list)
-    for contributor in _contributors:
-        for site_id, sections in contributor(sites).items():
-            answer[site_id] += sections
+    for site_id, sections in contributed(sites).items():
+        answer[site_id] += [Section(each.title, texts=each.texts) for each in sections if each.texts]
     for site_id, by_title in found.items():
         for title in (_LATE, _CLOSES, _WEEK):
             lines = sorted(by_title[title], key=lambda line: (line.visit.planned.due or date.max, line.subject.code))
             if lines:
                 answer[site_id].append(Section(title, tuple(lines)))
-    return dict(answer)
+    return {site_id: sections for site_id, sections in answer.items() if sections}
 
 
 _LATE = _("Overdue: the window has closed and no form says what became of the visit")

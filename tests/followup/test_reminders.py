@@ -9,6 +9,7 @@ from followup import reminders, tasks
 from spinetrial.access.models import Membership
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import at
+from spinetrial.outbox import digest
 from spinetrial.outbox.models import Message
 from spinetrial.outbox.send import do_send_due
 from tests.cast import SETUP
@@ -208,14 +209,18 @@ def test_an_escalation_that_lost_its_sense_is_stopped(cast, subject):
     assert Message.objects.get(kind="visit_escalation").state == "stopped"
 
 
-def test_another_app_adds_its_sections(cast, monkeypatch):
-    monkeypatch.setattr(reminders, "_contributors", [])
-    reminders.contribute(
-        lambda sites: {cast.site_a.pk: [reminders.Section("Serious events", texts=("NK-001: 3 h left",))]}
-    )
+def test_another_app_adds_its_sections_and_a_broken_one_holds_up_nothing(cast, monkeypatch, caplog):
+    def broken(sites):
+        raise ValueError("Zhang")
+
+    monkeypatch.setattr(digest, "_contributors", [])
+    digest.contribute(broken)
+    digest.contribute(lambda sites: {cast.site_a.pk: [digest.Section("Serious events", ("NK-001: 3 h left",))]})
     assert plan() == 1
     assert send() == 1
     assert "NK-001: 3 h left" in mail.outbox[0].body
+    assert "ValueError" in caplog.text
+    assert "Zhang" not in caplog.text
 
 
 def test_the_task_is_the_one_the_schedule_names(cast, subject, settings):
