@@ -10,10 +10,12 @@ class AdverseEventsConfig(AppConfig):
     name = "adverse_events"
 
     def ready(self) -> None:
-        from adverse_events.mails import KIND
+        from adverse_events.mails import KIND, digest_sections
+        from spinetrial.outbox.digest import contribute
         from spinetrial.outbox.kinds import register
 
         register(KIND)
+        contribute(digest_sections)
         post_migrate.connect(install_report_rules, sender=self)
 
 

@@ -22,6 +22,7 @@ from spinetrial.access.people import holders, holders_of_trial
 from spinetrial.access.policy import Role
 from spinetrial.audit.acting import SystemActor
 from spinetrial.audit.clock import now
+from spinetrial.outbox.digest import Section
 from spinetrial.outbox.kinds import Kind
 from spinetrial.outbox.models import Message
 from spinetrial.outbox.plan import Planned, plan
@@ -134,7 +135,7 @@ def _named(event: AdverseEvent, code: str) -> Clock:
     return next(each for each in clocks_of(event) if each.code == code)
 
 
-def digest_lines(sites: list[StudySite]) -> dict[int, list[str]]:
+def digest_sections(sites: list[StudySite]) -> dict[int, list[Section]]:
     """One line per running clock by site id, in the language of the moment: for the list of the day."""
     moment, found = now(), dict[int, list[str]]()
     rows = list_records(PLANNER, AdverseEvent, "safety.view").filter(
@@ -145,7 +146,8 @@ def digest_lines(sites: list[StudySite]) -> dict[int, list[str]]:
             if clock.running:
                 line = f"{event.subject.code}: {clock.label}, {clock.countdown(moment)}"
                 found.setdefault(event.subject.site_id, []).append(line)
-    return found
+    title = _("Serious events waiting for a report")
+    return {site_id: [Section(title, tuple(lines))] for site_id, lines in found.items()}
 
 
 KIND = Kind(CODE, _("Reporting clock of a serious event"), _why_not, _compose)
