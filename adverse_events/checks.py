@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import cast
 
+from adverse_events.expectedness import propose
 from adverse_events.models import AdverseEvent
 from patients.milestones import milestones_for, setters
 from patients.models import Milestones
@@ -63,6 +64,13 @@ def _grade_4_not_serious(values: Values) -> bool:
     return _event(values).grade == 4 and not _event(values).serious
 
 
+def _expectedness_differs(values: Values) -> bool:
+    event = _event(values)
+    if event.unexpected is None or not event.grade:
+        return False
+    return event.unexpected != propose(event.ctcae_code, event.grade).unexpected
+
+
 def _flare_at_another_time(values: Values) -> bool:
     event, start = _event(values), _milestones(values).rt_start
     if not event.flare:
@@ -85,7 +93,7 @@ def _entered_twice(values: Values) -> bool:
 
 
 CHECKS = (
-    *not_in_future("onset_date", "end_date", "aware_at", "reported_at"),
+    *not_in_future("onset_date", "end_date", "aware_at"),
     EditCheck(
         "ae_not_specified",
         ("verbatim", "ctcae_code"),
@@ -126,6 +134,16 @@ CHECKS = (
         ("grade",),
         _("Grade 4 is usually life-threatening. Is no criterion of seriousness fulfilled?"),
         _grade_4_not_serious,
+    ),
+    EditCheck(
+        "ae_expectedness_differs",
+        ("unexpected", "ctcae_code", "grade"),
+        _(
+            "The list of expected reactions in the protocol says otherwise for this term and grade (death is never"
+            " expected). Why is it different here?"
+        ),
+        _expectedness_differs,
+        Level.EXPLAIN,
     ),
     EditCheck(
         "ae_flare_time",

@@ -14,6 +14,9 @@ from spinetrial.protocol.text import gettext_noop as _
 #: Path of `adverse_events.views.ctcae_search`; a test holds the two together.
 CTCAE_SEARCH = "/ctcae/search/"
 
+#: Path of `adverse_events.report_views.ctcae_expected`; a test holds the two together.
+CTCAE_EXPECTED = "/ctcae/expected/"
+
 
 def _code(event: Any, actor: Actor) -> None:
     """A term whose code is in the dictionary in force is coded by itself."""
@@ -76,8 +79,13 @@ ADVERSE_EVENT = CrfSpec(
                 Item("sae_congenital", sdtm="AE.AESCONG", sdv=True),
                 Item("sae_important", sdtm="AE.AESMIE", sdv=True),
                 Item("aware_at", sdtm="SUPPAE.AEAWARE", sdv=True),
-                Item("unexpected", sdtm="SUPPAE.AEUNEXP", sdv=True),
-                Item("reported_at", sdtm="SUPPAE.AEREPORT", sdv=True),
+                Item(
+                    "unexpected",
+                    sdtm="SUPPAE.AEUNEXP",
+                    sdv=True,
+                    hint=CTCAE_EXPECTED,
+                    hint_from=("ctcae_code", "grade"),
+                ),
                 Item("remarks", sdtm="CO.COVAL"),
             ),
             help=_(

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from adverse_events import mails
 from adverse_events.meddra import jobs
 
 
@@ -9,3 +10,9 @@ from adverse_events.meddra import jobs
 def import_dictionaries() -> None:
     """When one is uploaded, and every few minutes: import the dictionaries that wait."""
     jobs.do_run_waiting()
+
+
+@shared_task(name="adverse_events.tasks.plan_clocks")
+def plan_clocks() -> None:
+    """Every five minutes: make the messages of the clocks that passed a mark."""
+    mails.do_plan()

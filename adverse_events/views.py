@@ -9,8 +9,10 @@ from django.shortcuts import render
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from adverse_events.clocks import clocks_of, urgent_clock
 from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.models import CLOCK_LABELS, PHASE_LABELS, AdverseEvent, ClockState, term_label
+from adverse_events.report_views import clock_chip
 from adverse_events.safety import GRADES, count_terms, serious_events
 from patients.milestones import milestones_of
 from patients.models import Milestones, Subject
@@ -39,15 +41,15 @@ def event_list(request: SignedInRequest, code: str) -> HttpResponse:
     rows = []
     for event in list_records(request.user, AdverseEvent, "crf.view").filter(subject=subject):
         phase = event.phase(milestones.rt_start, rt_end)
-        clock = event.clock_state(moment)
+        clock = urgent_clock(event)
         rows.append(
             {
                 "event": event,
                 "term": term_label(event.ctcae_code),
                 "url": crf_url(ADVERSE_EVENT, subject.code, str(event.pk)),
                 "phase": _(PHASE_LABELS[phase]) if phase else "",
-                "clock": _(CLOCK_LABELS[clock]) if event.serious else "",
-                "chip": _CHIP.get(clock, ""),
+                "clock": clock.countdown(moment) if clock else _("Reported"),
+                "chip": clock_chip(clock, moment) if clock else "chip-ok",
             }
         )
     may_enter = may(request.user, ADVERSE_EVENT.enter, subject.site_id)
@@ -74,6 +76,7 @@ def safety(request: SignedInRequest) -> HttpResponse:
         if not terms or terms[-1]["soc"] != line.soc:
             terms.append({"soc": line.soc, "lines": []})
         terms[-1]["lines"].append(line)
+    moment = now()
     serious = [
         {
             "event": each.event,
@@ -84,8 +87,12 @@ def safety(request: SignedInRequest) -> HttpResponse:
             "due": each.due,
             "clock": _(CLOCK_LABELS[each.clock]),
             "chip": _CHIP.get(each.clock, ""),
+            "clocks": [
+                {"label": clock.label, "text": clock.countdown(moment), "chip": clock_chip(clock, moment)}
+                for clock in clocks_of(each.event)
+            ],
         }
-        for each in serious_events(events, now())
+        for each in serious_events(events, moment)
     ]
     context = {
         "grades": GRADES,
@@ -94,7 +101,7 @@ def safety(request: SignedInRequest) -> HttpResponse:
         "treated": treated.count(),
         "with_event": len({event.subject_id for event in events}),
         "events": len(events),
-        "overdue": sum(1 for event in events if event.clock_state(now()) is ClockState.OVERDUE),
+        "overdue": sum(1 for event in events if (clock := urgent_clock(event)) and clock.missed(moment)),
         "version": ctcae.VERSION,
     }
     return render(request, "adverse_events/safety.html", context)

@@ -256,6 +256,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 10 * 60
 # All jobs ask "what is due now" and are idempotent, so a late or doubled tick does no harm.
 CELERY_BEAT_SCHEDULE = {
+    "plan clocks": {"task": "adverse_events.tasks.plan_clocks", "schedule": 5 * 60},
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": PLAN_SECONDS},
     "send messages": {"task": "spinetrial.outbox.tasks.send_due", "schedule": SEND_SECONDS},
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": 60 * 60},

@@ -13,7 +13,9 @@ from datetime import date, timedelta
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
+from adverse_events.facts import canonical, digest, facts_of
 from adverse_events.models import AdverseEvent
+from adverse_events.reports import do_sign_report
 from radiotherapy.models import Course
 from randomization.models import RandomizationList
 from spinetrial.access.models import AccessReview, Membership, User
@@ -119,6 +121,10 @@ def make_world(arm: str) -> World:
             for _number in range(1 + (arm == "WHOLE"))
         ]
     with at(NOW):
+        found = AdverseEvent.objects.select_related("subject__site").get()
+        do_sign_report(
+            people["investigator_a"], found, seen=digest(canonical(facts_of(found))), kind="initial", certify=True
+        )
         review = do_review(cast.administrator, in_force(), "")
     return World(
         trial=made,

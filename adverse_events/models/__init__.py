@@ -30,6 +30,7 @@ from adverse_events.models.meddra import (
     MeddraVersion,
     NameKind,
 )
+from adverse_events.models.report import MissedDeadline, MissReason, ReportKind, SaeReport
 
 __all__ = [
     "ACUTE_DAYS",
@@ -53,10 +54,14 @@ __all__ = [
     "MeddraRelease",
     "MeddraTerm",
     "MeddraVersion",
+    "MissReason",
+    "MissedDeadline",
     "NameKind",
     "Outcome",
     "Phase",
     "Relation",
+    "ReportKind",
+    "SaeReport",
     "check_ctcae_code",
     "term_label",
 ]

@@ -6,12 +6,14 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Min, OuterRef, Q, Subquery
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from spinetrial.access.gate import SYSTEM, list_records
 from spinetrial.crf.forms import yes_no
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.rules import known_codes, since_1900
@@ -116,12 +118,41 @@ def _attribution(label: Any) -> models.CharField[Any, Any]:
     return models.CharField(label, max_length=10, choices=Relation.choices)
 
 
+class WithReports(models.Manager["AdverseEvent"]):
+    """Events that know when they were reported: read from the report versions, which alone record it."""
+
+    def get_queryset(self) -> models.QuerySet[AdverseEvent]:
+        reports = list_records(SYSTEM, apps.get_model("adverse_events", "SaeReport"), "crf.view")
+        mine = reports.filter(event=OuterRef("pk")).order_by()
+
+        def first(column: str, **condition: Any) -> Subquery:
+            return Subquery(mine.filter(**condition).values("event").annotate(at=Min(column)).values("at"))
+
+        # Not as keywords: the type checker would take them for fields, though a new event has none of them.
+        times = {
+            "reported_at": first("submitted_at"),
+            "authority_at": first("authority_sent_at"),
+            "authority_full_at": first("authority_sent_at", number__gt=1),
+        }
+        return super().get_queryset().annotate(**times)
+
+
 _SERIOUS = Q(sae_death=True) | Q(sae_life=True) | Q(sae_hospital=True)
 _SERIOUS |= Q(sae_disability=True) | Q(sae_congenital=True) | Q(sae_important=True)
 
 
 class AdverseEvent(SubjectRecord):
-    """An adverse event (A.AE). Serious, related, phase and deadlines are derived, never typed."""
+    """An adverse event (A.AE). Serious, related, phase and deadlines are derived, never typed.
+
+    `reported_at` (first report sent to the sponsor), `authority_at` and `authority_full_at` (first and second report
+    sent to the authority) come with every row that is read; they are facts of the report versions, not columns here.
+    """
+
+    reported_at: datetime | None = None
+    authority_at: datetime | None = None
+    authority_full_at: datetime | None = None
+
+    objects = WithReports()
 
     verbatim = models.CharField(_("What happened, in the reporter's words"), max_length=200, help_text=_("No names."))
     ctcae_code = models.CharField(
@@ -163,9 +194,6 @@ class AdverseEvent(SubjectRecord):
         blank=True,
         help_text=_("For a serious event."),
     )
-    reported_at = models.DateTimeField(
-        _("Reported to the sponsor"), null=True, blank=True, help_text=_("For a serious event, once it is reported.")
-    )
     remarks = models.TextField(
         _("Course of the event"), max_length=4000, blank=True, help_text=_("No names and no contact particulars.")
     )
@@ -188,7 +216,7 @@ class AdverseEvent(SubjectRecord):
                 for name in ("relation_radiotherapy", "relation_disease", "relation_systemic", "relation_other")
             ),
             *since_1900("onset_date", "end_date"),
-            *since_1900("aware_at", "reported_at", times=True),
+            *since_1900("aware_at", times=True),
             models.CheckConstraint(
                 condition=Q(end_date__isnull=True) | Q(end_date__gte=F("onset_date")),
                 name="adverseevent_dates_in_order",
@@ -210,16 +238,11 @@ class AdverseEvent(SubjectRecord):
             ),
             models.CheckConstraint(
                 condition=(_SERIOUS & Q(aware_at__isnull=False, unexpected__isnull=False))
-                | (~_SERIOUS & Q(aware_at__isnull=True, unexpected__isnull=True, reported_at__isnull=True)),
+                | (~_SERIOUS & Q(aware_at__isnull=True, unexpected__isnull=True)),
                 name="adverseevent_serious_has_clock",
                 violation_error_message=_(
                     "A serious event needs the time of awareness and whether it was unexpected; another has neither."
                 ),
-            ),
-            models.CheckConstraint(
-                condition=Q(reported_at__isnull=True) | Q(reported_at__gte=F("aware_at")),
-                name="adverseevent_report_after_awareness",
-                violation_error_message=_("The report is dated before the awareness."),
             ),
             models.CheckConstraint(
                 condition=(Q(treated=True) & ~Q(treatment="")) | Q(treated=False, treatment=""),
@@ -260,10 +283,8 @@ class AdverseEvent(SubjectRecord):
                 errors["aware_at"] = _("A serious event needs the date and time of awareness.")
             if self.unexpected is None:
                 errors["unexpected"] = _("Say for a serious event whether it was unexpected.")
-            if self.aware_at and self.reported_at and self.reported_at < self.aware_at:
-                errors["reported_at"] = _("The report is dated before the awareness.")
         else:
-            for name in ("aware_at", "unexpected", "reported_at"):
+            for name in ("aware_at", "unexpected"):
                 if getattr(self, name) is not None:
                     errors[name] = _("No criterion of seriousness is ticked: tick one, or leave this blank.")
         if errors:

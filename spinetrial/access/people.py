@@ -66,7 +66,12 @@ def memberships() -> QuerySet[Membership]:
 
 def administrators() -> list[User]:
     """Active accounts that are administrators today, by user name."""
+    return holders_of_trial(Role.ADMINISTRATOR)
+
+
+def holders_of_trial(role: Role) -> list[User]:
+    """Active accounts that hold a role of the whole trial today, by user name."""
     today = clock.now().date()
-    held = Membership.objects.filter(role=Role.ADMINISTRATOR, user__is_active=True).select_related("user")
+    held = Membership.objects.filter(role=role, user__is_active=True).select_related("user")
     found = {each.user_id: each.user for each in held.order_by("user__username") if each.in_force(today)}
     return list(found.values())

@@ -12,10 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from adverse_events.coding import STATE_LABELS, uncoded
-from adverse_events.models import AdverseEvent, Outcome
+from adverse_events.models import AdverseEvent
 from patients.models import Milestones, Subject
 from spinetrial.access.gate import AnyActor, list_records, masked, may
 from spinetrial.analysis.overview import Overview, overviews, visit_specs
+from spinetrial.analysis.reconciliation import reconcile
+from spinetrial.audit.clock import now
 from spinetrial.crf.models import Draft
 from spinetrial.crf.registry import all_specs, get_spec
 from spinetrial.crf.reviewing import SdvForm, sdv_of
@@ -24,7 +26,6 @@ from spinetrial.protocol import CURRENT, events
 from spinetrial.review.models import Query
 from spinetrial.review.queries import LIVE
 from spinetrial.review.signatures import signature_state
-from spinetrial.terminology import ctcae
 
 
 class BlockerKind(StrEnum):
@@ -47,7 +48,7 @@ BLOCKER_LABELS = {
     BlockerKind.UNSIGNED: gettext_lazy("Forms without a valid signature"),
     BlockerKind.UNVERIFIED: gettext_lazy("Critical items not verified"),
     BlockerKind.CODING: gettext_lazy("Adverse events not coded in MedDRA"),
-    BlockerKind.SERIOUS: gettext_lazy("Serious events not reconciled"),
+    BlockerKind.SERIOUS: gettext_lazy("Serious events and deaths not reconciled"),
     BlockerKind.VISIT: gettext_lazy("Visits due without a form"),
     BlockerKind.FORM: gettext_lazy("Forms not entered"),
     BlockerKind.SCREENING: gettext_lazy("Screening not finished"),
@@ -159,30 +160,25 @@ def _waiting(form: SdvForm) -> str:
 
 
 def _adverse_events(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
-    """Events whose MedDRA coding is not finished, while a dictionary is in force, and serious ones not reconciled.
-
-    There is no exchange with a safety database yet: reconciled means here that the report to the sponsor is recorded
-    and the outcome is final.
-    """
-    terms = ctcae.terms()
+    """Events whose MedDRA coding is not finished, while a dictionary is in force, and what is not reconciled."""
     events = list(list_records(actor, AdverseEvent, "crf.view").filter(subject__in=subjects).order_by("pk"))
     coding = uncoded(events)
     for event in events:
         subject = subjects[event.subject_id]
-        site, code, url = subject.site.code, subject.code, reverse("crf", args=[subject.code, "A.AE", event.pk])
-        term = terms.get(event.ctcae_code)
         if event.pk in coding:
+            url = reverse("crf", args=[subject.code, "A.AE", event.pk])
             what = f"{event.verbatim}: {_(STATE_LABELS[coding[event.pk]])}"
-            yield Blocker(BlockerKind.CODING, site, code, what, url)
-        if event.serious:
-            lacking = []
-            if event.reported_at is None:
-                lacking.append(_("report to the sponsor not recorded"))
-            if event.ongoing or event.outcome == Outcome.UNKNOWN:
-                lacking.append(_("outcome not final"))
-            if lacking:
-                name = event.display_ctcae_code() if term else event.verbatim
-                yield Blocker(BlockerKind.SERIOUS, site, code, f"{name}: {', '.join(lacking)}", url)
+            yield Blocker(BlockerKind.CODING, subject.site.code, subject.code, what, url)
+    for line in reconcile(actor, subjects, now(), events):
+        if line.points:
+            subject = line.subject
+            url = (
+                reverse("sae_reports", args=[subject.code, line.event.pk])
+                if line.event
+                else reverse("adverse_events", args=[subject.code])
+            )
+            what = f"{line.term}: {', '.join(line.points)}"
+            yield Blocker(BlockerKind.SERIOUS, subject.site.code, subject.code, what, url)
 
 
 def _missing(rows: Sequence[Overview], actor: AnyActor) -> Iterator[Blocker]:

@@ -10,4 +10,5 @@ urlpatterns = [
     path("trial/unlock/", views.trial_unlock, name="trial_unlock"),
     path("data-versions/", views.data_versions, name="data_versions"),
     path("data-versions/<int:number>/", views.data_version, name="data_version"),
+    path("safety/reconciliation/", views.sae_reconciliation, name="sae_reconciliation"),
 ]

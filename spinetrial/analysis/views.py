@@ -14,13 +14,19 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from spinetrial.access.gate import SignedInRequest, get_record, masked, may, requires
+from adverse_events.models import MissedDeadline
+from patients.models import Subject
+from spinetrial.access.context import chosen_site
+from spinetrial.access.gate import SignedInRequest, get_record, list_records, masked, may, requires
 from spinetrial.access.models import TrialState, User
 from spinetrial.analysis.forms import LockForm, ReasonForm, UnlockForm
 from spinetrial.analysis.lock import do_lock_trial, do_unlock_trial, versions
 from spinetrial.analysis.models import DamagedVersion, DataVersion
 from spinetrial.analysis.readiness import BLOCKER_LABELS, Blocker, all_overviews, readiness
+from spinetrial.analysis.reconciliation import reconcile
 from spinetrial.analysis.rollup import roll_up_table
+from spinetrial.audit.clock import now
+from spinetrial.protocol import CURRENT
 from spinetrial.review import trial as trial_state
 
 #: Open points of one kind on the page.
@@ -191,3 +197,30 @@ def get_version(actor: User, number: int, action: str = "trial.view") -> DataVer
     if masked(actor):
         raise PermissionDenied
     return get_record(actor, DataVersion, action, number=number)
+
+
+@requires("safety.view")
+@require_safe
+def sae_reconciliation(request: SignedInRequest) -> HttpResponse:
+    """Serious events against their reports, deaths against fatal events: what does not agree stands first."""
+    rows = list_records(request.user, Subject, "safety.view").select_related("site")
+    site = chosen_site(request, "safety.view")
+    if site is not None:
+        rows = rows.filter(site=site)
+    lines = reconcile(request.user, {subject.pk: subject for subject in rows}, now())
+    lines.sort(key=lambda line: not line.points)
+    misses = list_records(request.user, MissedDeadline, "safety.view").filter(subject__in=rows)
+    context = {
+        "lines": lines,
+        "open": sum(1 for line in lines if line.points),
+        "misses": [
+            {
+                "miss": miss,
+                "code": miss.subject.code,
+                "zone": miss.subject.site.timezone,
+                "deadline": _(CURRENT.clock(miss.clock).label),
+            }
+            for miss in misses.select_related("subject__site", "by").order_by("-due_at", "-id")
+        ],
+    }
+    return render(request, "analysis/reconciliation.html", context)

@@ -76,6 +76,7 @@ class Item:
     allows blank and NULL or the empty text. A row of a group has none: its `missing` is left False.
     `previous` shows the value of the last earlier record beside the field. `widget` is "nrs", "select" (a list even
     for few choices) or "search:<path>"; empty lets the field decide. `short` heads the column in a grid of rows.
+    `hint` is the path of a view that says something to this answer from those of `hint_from`, as {"text"}.
     """
 
     name: str
@@ -88,6 +89,8 @@ class Item:
     previous: bool = False
     widget: str = ""
     short: str | Promise = ""
+    hint: str = ""
+    hint_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -411,6 +411,20 @@ class SafetyClock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedReaction:
+    """A reaction known of the trial's treatment: CTCAE code and term, and the worst grade that is still expected."""
+
+    code: str
+    term: str
+    worst_grade: int
+    basis: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.worst_grade <= 4:
+            raise ValueError("death is never an expected reaction")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentRule:
     signers: tuple[str, ...]
     needs_relation_and_reason: tuple[str, ...]
@@ -490,6 +504,7 @@ class Protocol:
     analgesics: AnalgesicFactors
     toxicity: tuple[ToxicityComparison, ...]
     safety_clocks: tuple[SafetyClock, ...]
+    expected_reactions: tuple[ExpectedReaction, ...]
     dates: DateRule
     basis: str
 
@@ -527,3 +542,7 @@ class Protocol:
             if clock.code == code:
                 return clock
         raise KeyError(code)
+
+    def expected_grade(self, code: str) -> int | None:
+        """The worst grade of a CTCAE term that is expected of the treatment; None for a term not on the list."""
+        return next((each.worst_grade for each in self.expected_reactions if each.code == code), None)

@@ -24,6 +24,7 @@ from spinetrial.protocol.model import (
     DoseGoal,
     DropOutReason,
     Event,
+    ExpectedReaction,
     Identity,
     IndexSite,
     Masking,
@@ -316,6 +317,33 @@ CRITERIA = (
         rule_text=_("The investigator answers yes."),
         basis=f"{PAPER_EXC} 6",
     ),
+)
+
+EXPECTED_REACTIONS = tuple(
+    ExpectedReaction(
+        code=code,
+        term=term,
+        worst_grade=grade,
+        basis="assumption, known reactions of palliative radiotherapy of the spine, "
+        "to be confirmed by the principal investigator",
+    )
+    for code, term, grade in (
+        ("10016256", "Fatigue", 2),
+        ("10028813", "Nausea", 2),
+        ("10047700", "Vomiting", 2),
+        ("10012727", "Diarrhea", 2),
+        ("10015461", "Esophagitis", 2),
+        ("10013950", "Dysphagia", 2),
+        ("10028130", "Mucositis oral", 2),
+        ("10065881", "Pharyngeal mucositis", 2),
+        ("10061103", "Dermatitis radiation", 2),
+        ("10040865", "Skin hyperpigmentation", 1),
+        ("10002646", "Anorexia", 2),
+        ("10003988", "Back pain", 2),
+        ("10006002", "Bone pain", 2),
+        ("10045158", "Tumor pain", 2),
+        ("10041569", "Spinal fracture", 2),
+    )
 )
 
 PROTOCOL = Protocol(
@@ -713,5 +741,6 @@ PROTOCOL = Protocol(
         ),
         SafetyClock(code="SERIOUS", label=_("Other serious, suspected and unexpected: report"), days=15, basis="D20"),
     ),
+    expected_reactions=EXPECTED_REACTIONS,
     dates=DateRule(dates="local calendar date of the study site", times="UTC, shown with zone", basis="D25"),
 )

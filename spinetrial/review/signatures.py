@@ -115,7 +115,7 @@ def do_sign(
         raise NotCertified
     with acting(actor, "electronic signature"):
         if first:
-            _certify(actor)
+            certify_person(actor)
         signature = Signature(
             subject=subject, scope=scope, event=event, meaning=meaning, signer=actor, signer_name=actor.full_name,
             signed_at=now(),
@@ -145,7 +145,8 @@ def do_sign(
     return signature
 
 
-def _certify(actor: User) -> None:
+def certify_person(actor: User) -> None:
+    """Record that the person accepted the certification text. Inside `acting`."""
     # ignore_conflicts: two first signings at once, in two windows, are one certification
     list_records(SYSTEM, Certification, "sign").bulk_create(
         [

@@ -16,6 +16,9 @@ from typing import Any
 from django.core import mail
 
 from adverse_events.crfs import ADVERSE_EVENT
+from adverse_events.facts import canonical, digest, facts_of
+from adverse_events.models import AdverseEvent, ReportKind
+from adverse_events.reports import do_record_sending, do_sign_report
 from followup import questionnaire
 from followup.crfs import IMAGING, VISIT
 from followup.models import Channel
@@ -621,10 +624,20 @@ class _Participant:
                 "relation_radiotherapy": "unrelated",
                 "sae_hospital": True,
                 "aware_at": aware,
-                "unexpected": False,
-                "reported_at": min(aware + timedelta(hours=rng.choice([3, 8, 20, 30])), now()),
+                "unexpected": True,
             }
-        self.enter(ADVERSE_EVENT, values)
+        record = self.enter(ADVERSE_EVENT, values)
+        if act[0] == "sae":
+            self._report(record, forgotten=rng.choice([False, False, False, True]))
+
+    def _report(self, record: SubjectRecord, *, forgotten: bool) -> None:
+        """The investigator signs the first report and the coordinator sends it, or the deadline is missed."""
+        if forgotten:
+            return
+        event = of_subject(self.subject, AdverseEvent).get(pk=record.pk)
+        seen = digest(canonical(facts_of(event)))
+        report = do_sign_report(self.investigator, event, seen=seen, kind=ReportKind.INITIAL, certify=True)
+        do_record_sending(self.coordinator, report, {"submitted_at": now()})
 
     def _death(self, day: date) -> None:
         self.enter(END_OF_STUDY, {"status": "dead", "ended_on": day, "death_cause": "disease"})

@@ -284,6 +284,8 @@ _TABLES = {
     "randomization_allocatedarm": gettext_lazy("Arm"),
     "randomization_randomizationlist": gettext_lazy("Randomisation list"),
     "randomization_slot": gettext_lazy("Randomisation list"),
+    "adverse_events_saereport": gettext_lazy("Report of a serious event"),
+    "adverse_events_misseddeadline": gettext_lazy("Missed deadline"),
     "crf_draft": gettext_lazy("Draft"),
     "analysis_dataversion": gettext_lazy("Data version"),
 }

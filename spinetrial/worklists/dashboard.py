@@ -21,6 +21,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_safe
 
+from adverse_events.clocks import running_clocks
+from adverse_events.models import AdverseEvent
 from followup.reminders import DIGEST
 from followup.responses import PainAtVisit, pain_of
 from followup.visits import rows_of
@@ -30,6 +32,7 @@ from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, requires, sites_for
 from spinetrial.access.models import StudySite
 from spinetrial.access.people import study_sites
+from spinetrial.audit.clock import now
 from spinetrial.outbox.models import Message, MessageState
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.schedule import VisitState
@@ -362,6 +365,29 @@ def members(data: Gathered, box: Box) -> list[Subject]:
     return [subject for subject in data.subjects if box.holds(data, subject)]
 
 
+# --- reporting clocks of serious events ---
+
+
+def reporting_clocks(ids: list[int]) -> dict[str, Any] | None:
+    """The running clocks, the most urgent first. None when nothing is waited for."""
+    events = rows_of(AdverseEvent, ids).filter(aware_at__isnull=False).select_related("subject")
+    moment = now()
+    rows = [
+        [event.subject.code, event.display_ctcae_code(), clock.label, clock.countdown(moment)]
+        for event, clock in running_clocks(events)
+    ]
+    if not rows:
+        return None
+    return {
+        "id": "clocks",
+        "title": _("Serious events waiting for a report"),
+        "text": "",
+        "image": "",
+        "header": [_("Participant"), _("CTCAE term"), _("Deadline"), _("Clock")],
+        "rows": rows,
+    }
+
+
 # --- pages ---
 
 
@@ -388,7 +414,8 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     panels: list[dict[str, Any]] = []
     if data.subjects:
         first = accrual(data, _today(data), _share_of_plan(request, list(study_sites())))
-        panels = [panel for panel in (first, pain_over_time(data), compliance(data), missing_pain(data),
+        clocks = reporting_clocks([subject.pk for subject in data.subjects])
+        panels = [panel for panel in (clocks, first, pain_over_time(data), compliance(data), missing_pain(data),
                                       reminders(data)) if panel]  # fmt: skip
     flow = [
         {"label": box.label, "count": len(members(data, box)), "url": reverse("flow", args=[box.key]),

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from adverse_events.models import AdverseEvent, ClockState
-from adverse_events.safety import serious_events
+from adverse_events.clocks import running_clocks
+from adverse_events.models import AdverseEvent
 from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
@@ -44,6 +44,7 @@ class Task:
     today: date
     action: str = ""
     state: str = ""
+    left: str = ""  # what is left of a clock, or by how much it was missed, instead of days late
 
     def as_row(self) -> dict[str, Any]:
         late = (self.today - self.due).days if self.due else 0
@@ -55,7 +56,8 @@ class Task:
             "state": self.state,
             "state_label": state_word(self.state) if self.state else "",
             "due": self.due,
-            "late": ngettext("%(days)d day late", "%(days)d days late", late) % {"days": late} if late > 0 else "",
+            "late": self.left
+            or (ngettext("%(days)d day late", "%(days)d days late", late) % {"days": late} if late > 0 else ""),
             "action": self.action,
         }
 
@@ -169,19 +171,19 @@ def _prompt_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Ta
 
 
 def _safety_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
-    """Serious events whose report to the sponsor is not recorded (D20), by their deadline."""
+    """Serious events a report is waited for, by the deadline of their most urgent clock (D20)."""
     rows = list_records(request.user, AdverseEvent, "safety.view").filter(aware_at__isnull=False)
     if site:
         rows = rows.filter(subject__site=site)
-    for serious in serious_events(rows.select_related("subject__site"), now()):
-        if serious.clock not in (ClockState.DUE, ClockState.OVERDUE) or serious.due is None:
-            continue
-        event, subject = serious.event, serious.event.subject
-        what = _("Report serious event: %(term)s") % {"term": event.display_ctcae_code()}
-        url = reverse("crf", args=[subject.code, "A.AE", event.pk])
-        state = "overdue" if serious.clock is ClockState.OVERDUE else "due"
-        local = serious.due.astimezone(subject.site.zone).date()
-        yield Task(what, url, subject, local, subject.site.today(), _("Report"), state)
+    moment = now()
+    for event, clock in running_clocks(rows.select_related("subject__site")):
+        subject = event.subject
+        words = {"term": event.display_ctcae_code(), "clock": clock.label}
+        what = _("Report serious event: %(term)s (%(clock)s)") % words
+        url = reverse("sae_reports", args=[subject.code, event.pk])
+        state = "overdue" if clock.missed(moment) else "due"
+        local = clock.due.astimezone(subject.site.zone).date()
+        yield Task(what, url, subject, local, subject.site.today(), _("Report"), state, left=clock.countdown(moment))
 
 
 def _query_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:

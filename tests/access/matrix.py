@@ -120,6 +120,22 @@ POST personal_data         422 422 403 403  403 403 403 403  404 404 403 403  40
 GET  eligibility           200 200 200 200  200 200 403 403  404 404 404 404  403   log
 POST eligibility           403 422 403 403  403 403 403 403  404 404 404 404  403   log
 ANY  adverse_events        200 200 200 200  200 200 403 403  404 404 404 404  403   log
+GET  sae_reports           200 200 200 200  200 200 403 403  404 404 404 404  403   log
+POST sae_reports           405 405 405 405  405 405 403 403  405 405 405 405  403   log
+GET  sae_sign              403 200 403 403  403 403 403 403  403 404 403 403  403   log
+POST sae_sign              403 422 403 403  403 403 403 403  403 404 403 403  403   log
+GET  sae_sending           200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST sae_sending           302 302 403 403  403 403 403 403  404 404 403 403  403   log
+GET  sae_miss              200 200 403 403  403 403 403 403  404 404 403 403  403   log
+POST sae_miss              422 422 403 403  403 403 403 403  404 404 403 403  403   log
+GET  sae_pdf               200 200 200 200  200 200 403 403  404 404 404 404  403   log
+POST sae_pdf               405 405 405 405  405 405 403 403  405 405 405 405  403   log
+GET  sae_csv               200 200 200 200  200 200 403 403  404 404 404 404  403   log
+POST sae_csv               405 405 405 405  405 405 403 403  405 405 405 405  403   log
+GET  sae_reconciliation    200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST sae_reconciliation    405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  ctcae_expected        200 200 200 200  200 200 403 403  200 200 200 200  403   log
+POST ctcae_expected        405 405 405 405  405 405 403 403  405 405 405 405  403   log
 ANY  ctcae_search          200 200 200 200  200 200 403 403  200 200 200 200  403   log
 ANY  drug_search           200 200 200 200  200 200 403 403  200 200 200 200  403   log
 ANY  analgesics_live       200 200 403 403  403 403 403 403  404 404 403 403  403   log
@@ -327,6 +343,12 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "coding_event": lambda w: {"pk": w.event.pk},
     "meddra_import": lambda w: {"pk": 1},
     "meddra_force": lambda w: {"pk": 1},
+    "sae_reports": lambda w: {"pk": w.event.pk},
+    "sae_sign": lambda w: {"pk": w.event.pk},
+    "sae_sending": lambda w: {"pk": w.event.pk, "number": 1},
+    "sae_miss": lambda w: {"pk": w.event.pk, "clock": "SPONSOR"},
+    "sae_pdf": lambda w: {"pk": w.event.pk, "number": 1},
+    "sae_csv": lambda w: {"pk": w.event.pk, "number": 1},
     "account": lambda w: {"pk": w.people["coordinator_b"].pk},
     "account_edit": lambda w: {"pk": w.people["coordinator_b"].pk},
     "account_password": lambda w: {"pk": w.people["coordinator_b"].pk},

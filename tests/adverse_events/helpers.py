@@ -6,7 +6,9 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from adverse_events.crfs import ADVERSE_EVENT
-from adverse_events.models import AdverseEvent
+from adverse_events.facts import canonical, digest, facts_of
+from adverse_events.models import AdverseEvent, ReportKind, SaeReport
+from adverse_events.reports import do_record_sending, do_sign_report
 from patients.models import Subject
 from spinetrial.access.models import User
 from spinetrial.audit.clock import at
@@ -43,8 +45,10 @@ FATAL = {
 }
 
 
-def event(subject: Subject, actor: User, *, on: date = date(2025, 12, 1), record=None, **changes) -> AdverseEvent:
-    """Enter or change an adverse event by the road of the screen."""
+def event(
+    subject: Subject, actor: User, *, on: date = date(2025, 12, 1), record=None, explain: str = "seen before", **changes
+) -> AdverseEvent:
+    """Enter or change an adverse event by the road of the screen; `explain`: why expectedness is not as listed."""
     with at(noon(on)):
         return enter(
             ADVERSE_EVENT,
@@ -53,4 +57,27 @@ def event(subject: Subject, actor: User, *, on: date = date(2025, 12, 1), record
             {**EVENT, **changes},
             record=record,
             reason="correction" if record else "",
+            explanations={"ae_expectedness_differs": explain} if explain else None,
         )
+
+
+def again(record: AdverseEvent) -> AdverseEvent:
+    """The event as the database has it, with the times of its reports."""
+    return AdverseEvent.objects.select_related("subject__site").get(pk=record.pk)
+
+
+def signed(record: AdverseEvent, investigator: User, when: datetime, **more) -> SaeReport:
+    """The next version, signed at `when` by somebody who saw the event as it is."""
+    record = again(record)
+    first = not SaeReport.objects.filter(event=record).exists()
+    kind = more.pop("kind", ReportKind.INITIAL if first else ReportKind.FOLLOW_UP)
+    with at(when):
+        seen = more.pop("seen", digest(canonical(facts_of(record))))
+        return do_sign_report(investigator, record, seen=seen, kind=kind, certify=True, **more)
+
+
+def sent(record: AdverseEvent, investigator: User, when: datetime, **more) -> SaeReport:
+    """A version signed at `when` and sent to the sponsor at once."""
+    report = signed(record, investigator, when, **more)
+    with at(when):
+        return do_record_sending(investigator, report, {"submitted_at": when})

@@ -10,7 +10,7 @@ from adverse_events.models import AdverseEvent
 from adverse_events.safety import count_terms, serious_events, worst_grades
 from spinetrial.audit.clock import at
 from spinetrial.review import trial
-from tests.adverse_events.helpers import AWARE, DERMATITIS, FATIGUE, MYELITIS, SERIOUS, SPINAL_FRACTURE, event
+from tests.adverse_events.helpers import AWARE, DERMATITIS, FATIGUE, MYELITIS, SERIOUS, SPINAL_FRACTURE, event, sent
 from tests.followup.helpers import noon, registered, treated
 
 
@@ -61,7 +61,8 @@ def test_the_worst_grade_counts_in_whatever_order(safety_rows):
 
 def test_overdue_reports_come_first(cast, safety_rows):
     a1, a2, _b1 = safety_rows
-    reported = event(a1, cast.coordinator_a, ctcae_code=MYELITIS, **SERIOUS, reported_at=AWARE + timedelta(hours=2))
+    reported = event(a1, cast.coordinator_a, ctcae_code=MYELITIS, **SERIOUS)
+    sent(reported, cast.investigator_a, AWARE + timedelta(hours=2))
     due = event(
         a2,
         cast.coordinator_a,
@@ -81,7 +82,7 @@ def test_the_safety_page_counts_all_sites_one_may_see(cast, client, safety_rows)
     assert page.context["with_event"] == 3
     assert page.context["events"] == 7
     assert page.context["overdue"] == 1
-    assert "Report is overdue" in page.text
+    assert "missed by 1 h" in page.text
     client.force_login(cast.coordinator_b)
     page = client.get(reverse("safety"))
     assert (page.context["treated"], page.context["events"], page.context["serious"]) == (1, 1, [])
@@ -142,7 +143,7 @@ def test_the_list_shows_the_events_and_the_way_to_a_new_one(cast, client, safety
         page = client.get(reverse("adverse_events", args=[a2.code]))
     assert "Spinal fracture" in page.text
     assert "Acute" in page.text
-    assert "Report is overdue" in page.text
+    assert "missed by" in page.text
     assert f"/subjects/{a2.code}/A.AE/new/edit/" in page.text
     client.force_login(cast.monitor_a)
     assert "/new/" not in client.get(reverse("adverse_events", args=[a2.code])).text

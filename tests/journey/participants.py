@@ -66,6 +66,9 @@ EVENT = {
     "relation_disease": "unlikely",
     "relation_systemic": "unrelated",
     "relation_other": "unrelated",
+    "sae_hospital": "True",
+    "aware_at": "2026-03-25T20:00",
+    "unexpected": "False",
 }
 
 

@@ -73,7 +73,7 @@ def test_consent_eligibility_nrs_analgesics_and_serious_events_are_critical():
         "F.IMAGING": {"vertebrae"},
         "A.AE": {
             "grade", "sae_death", "sae_life", "sae_hospital", "sae_disability", "sae_congenital", "sae_important",
-            "aware_at", "reported_at", "unexpected",
+            "aware_at", "unexpected",
         },
     }  # fmt: skip
     for code, names in wanted.items():

@@ -32,6 +32,8 @@ COUNTS = {
     ("signing", "investigator-bj"): 24,
     ("coming", "coordinator-bj"): 10,
     ("dashboard", "data-manager"): 21,
+    ("coming", "coordinator-bj"): 10,
+    ("dashboard", "data-manager"): 20,
     ("query_listing", "monitor-bj"): 7,
     ("query_metrics", "data-manager"): 10,
     ("audit_trail", "data-manager"): 10,
@@ -40,6 +42,8 @@ COUNTS = {
     ("trial", "data-manager"): 53,
     ("coding", "data-manager"): 10,
     ("trial", "data-manager"): 54,
+    ("trial", "data-manager"): 57,
+    ("sae_reconciliation", "data-manager"): 13,
     ("accounts", "administrator"): 9,
 }
 
