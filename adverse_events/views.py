@@ -98,19 +98,3 @@ def safety(request: SignedInRequest) -> HttpResponse:
         "version": ctcae.VERSION,
     }
     return render(request, "adverse_events/safety.html", context)
-
-
-@requires("crf.view")
-def ctcae_search(request: SignedInRequest) -> JsonResponse:
-    """Terms that fit `q` for the searchable field: value, label, and as a hint the class and the defined grades."""
-    chinese = (get_language() or "").startswith("zh")
-    results = []
-    for term in ctcae.search(request.GET.get("q", "")[:100]):
-        grades = ", ".join(map(str, term.grades))
-        name = ctcae.name_zh(term.code)
-        hint = _("%(class)s, grades %(grades)s") % {"class": term.soc, "grades": grades}
-        label = term_label(term.code)
-        if name and not chinese:
-            hint = f"{name} · {hint}"
-        results.append({"value": term.code, "label": label, "hint": hint})
-    return JsonResponse({"results": results})

@@ -1,5 +1,6 @@
 """Tables of adverse events, by what they are about."""
 
+from adverse_events.models.ctcae import CtcaeEdition
 from adverse_events.models.event import (
     ACUTE_DAYS,
     CLOCK_LABELS,
@@ -27,6 +28,7 @@ __all__ = [
     "Action",
     "AdverseEvent",
     "ClockState",
+    "CtcaeEdition",
     "Outcome",
     "Phase",
     "Relation",

@@ -87,7 +87,8 @@ def _formfield(item_of: Mapping[str, Item], *, in_grid: bool = False) -> Any:
         if item and item.widget == "select":
             return formfield
         if item and item.widget.startswith("search:"):
-            formfield.widget = SearchInput(attrs={"data-search-url": item.widget.removeprefix("search:")})
+            details = {"data-details-url": item.details} if item.details else {}
+            formfield.widget = SearchInput(attrs={"data-search-url": item.widget.removeprefix("search:"), **details})
         elif isinstance(formfield, (forms.TypedChoiceField, forms.NullBooleanField)) or (
             isinstance(db_field, models.BooleanField) and not isinstance(formfield.widget, forms.CheckboxInput)
         ):

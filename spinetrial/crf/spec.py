@@ -76,6 +76,8 @@ class Item:
     allows blank and NULL or the empty text. A row of a group has none: its `missing` is left False.
     `previous` shows the value of the last earlier record beside the field. `widget` is "nrs", "select" (a list even
     for few choices) or "search:<url name>"; empty lets the field decide. `short` heads the column in a grid of rows.
+    `details` is the path of a panel about the chosen entry of a searched list, shown under the field
+    (static/js/details.js).
     """
 
     name: str
@@ -88,6 +90,7 @@ class Item:
     previous: bool = False
     widget: str = ""
     short: str | Promise = ""
+    details: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 /* Searchable choice after the ARIA combobox pattern (list, manual selection).
    <select data-combobox>: searches its own options. <input data-search-url="/...">: asks url?q=text, which answers
    {"results": [{"value", "label", "hint"}]}; the input keeps the value and data-search-label is what is shown for it.
+   Results with the same "group" stand under that heading. A result with "query" instead of a value searches for that.
    Without script the plain select or input stays. Text that was not chosen from the list goes to the server as typed. */
 "use strict";
 (() => {
@@ -34,25 +35,45 @@
     box.append(input, list, source);
     if (isSelect) { source.hidden = true; source.tabIndex = -1; } else source.type = "hidden";
 
-    let results = [], active = -1, timer = 0, asked = 0, chosen = input.value;
+    let results = [], items = [], active = -1, timer = 0, asked = 0, chosen = input.value;
     const set = (value) => { if (source.value !== value) { source.value = value; source.dispatchEvent(new Event("change", { bubbles: true })); } };
     const close = () => { list.hidden = true; active = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
     const mark = (index) => {
       active = index;
-      [...list.children].forEach((item, at) => item.setAttribute("aria-selected", String(at === index)));
-      if (index >= 0) { input.setAttribute("aria-activedescendant", list.children[index].id); list.children[index].scrollIntoView({ block: "nearest" }); }
+      items.forEach((item, at) => item.setAttribute("aria-selected", String(at === index)));
+      if (index >= 0) { input.setAttribute("aria-activedescendant", items[index].id); items[index].scrollIntoView({ block: "nearest" }); }
       else input.removeAttribute("aria-activedescendant");
     };
     const show = (found) => {
-      results = found.slice(0, 50);
-      list.replaceChildren(...results.map((result, index) => {
+      results = found.slice(0, isSelect ? 50 : 200);
+      items = results.map((result, index) => {
         const item = document.createElement("li");
         item.id = `${list.id}-${index}`;
         item.setAttribute("role", "option");
         item.textContent = result.label;
         if (result.hint) { const hint = document.createElement("small"); hint.textContent = result.hint; item.append(hint); }
         return item;
-      }));
+      });
+      list.replaceChildren();
+      let part = list;
+      items.forEach((item, index) => {
+        const name = results[index].group || "";
+        if (name !== (part.dataset?.group || "")) {
+          part = name ? document.createElement("ul") : list;
+          if (name) {
+            part.dataset.group = name;
+            part.setAttribute("role", "group");
+            part.setAttribute("aria-label", name);
+            const heading = document.createElement("li");
+            heading.setAttribute("role", "presentation");
+            heading.className = "combobox-heading";
+            heading.textContent = name;
+            part.append(heading);
+            list.append(part);
+          }
+        }
+        part.append(item);
+      });
       if (!results.length) {
         const none = document.createElement("li");
         none.setAttribute("role", "option");
@@ -65,9 +86,9 @@
       mark(-1);
       list.scrollIntoView({ block: "nearest" });
     };
-    const search = async () => {
+    const search = async (instead) => {
       const typed = input.value.trim().toLowerCase(), mine = ++asked;
-      const query = input.value === chosen ? "" : typed;
+      const query = typeof instead === "string" ? instead : input.value === chosen ? "" : typed;
       if (isSelect) { show([...source.options].filter((o) => o.value && o.textContent.toLowerCase().includes(query)).map((o) => ({ value: o.value, label: o.textContent.trim(), hint: o.dataset.hint }))); return; }
       try {
         const url = new URL(source.dataset.searchUrl, location.href);
@@ -77,13 +98,13 @@
         if (mine === asked && document.activeElement === input) show(data.results);
       } catch { close(); }
     };
-    const choose = (result) => { chosen = input.value = result.label; set(String(result.value)); asked++; close(); };
+    const choose = (result) => { if (result.query !== undefined) { search(result.query); return; } chosen = input.value = result.label; set(String(result.value)); asked++; close(); };
 
     input.addEventListener("input", () => {
       chosen = "";
       if (!isSelect) source.value = input.value; else source.value = "";
       clearTimeout(timer);
-      timer = setTimeout(search, isSelect ? 0 : 180);
+      timer = setTimeout(search, isSelect ? 0 : 60);
     });
     input.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -100,7 +121,7 @@
     });
     input.addEventListener("click", () => { if (list.hidden) search(); });
     // mousedown, not click: the blur of the input would close the list first
-    list.addEventListener("mousedown", (event) => { event.preventDefault(); const item = event.target.closest("li"); const result = item && results[[...list.children].indexOf(item)]; if (result) choose(result); });
+    list.addEventListener("mousedown", (event) => { event.preventDefault(); const result = results[items.indexOf(event.target.closest("li"))]; if (result) choose(result); });
     input.addEventListener("blur", () => {
       clearTimeout(timer); asked++;
       const exact = results.find((result) => result.label.toLowerCase() === input.value.trim().toLowerCase());
