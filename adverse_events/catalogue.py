@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import QuerySet
-from django.db.models.fields.json import KeyTransform
+from django.db.models import F, Func, JSONField, QuerySet, Value
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -122,10 +121,11 @@ def in_versions(code: str, versions: tuple[str, ...] = ctcae.VERSIONS) -> list[I
     rows = (
         list_records(SYSTEM, CtcaeEdition, "crf.view")
         .filter(in_force=True, version__in=versions)
-        .annotate(of_term=KeyTransform(code, "texts"))
+        # Django's own key lookup takes a key of digits for the place in an array.
+        .annotate(of_term=Func(F("texts"), Value(code), function="jsonb_extract_path", output_field=JSONField()))
         .values_list("version", "of_term")
     )
-    stored = dict(rows)
+    stored: dict[str, Any] = dict(rows)
     found = []
     for version in versions:
         term = ctcae.terms(version).get(code)

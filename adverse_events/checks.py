@@ -17,6 +17,7 @@ from spinetrial.terminology import ctcae
 #: A pain flare begins within so many days of the first fraction.
 FLARE_DAYS = 10
 
+
 def _event(values: Values) -> AdverseEvent:
     return cast(AdverseEvent, values.record)
 

@@ -20,9 +20,7 @@ ADVERSE_EVENT = CrfSpec(
             _("Event"),
             (
                 Item("verbatim", sdtm="AE.AETERM", sdv=True),
-                Item(
-                    "ctcae_code", sdtm="AE.AELLTCD", sdv=True, widget=f"search:{CTCAE_SEARCH}", details=CTCAE_GUIDE
-                ),
+                Item("ctcae_code", sdtm="AE.AELLTCD", sdv=True, widget=f"search:{CTCAE_SEARCH}", details=CTCAE_GUIDE),
                 Item("grade", sdtm="AE.AETOXGR", sdv=True),
                 Item("flare", sdtm="SUPPAE.AEFLARE"),
             ),

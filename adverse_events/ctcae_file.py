@@ -83,7 +83,7 @@ def read(content: bytes, *, accept_changed: bool = False) -> Edition:
     version = _version(lines)
     _compare_facts(lines, version)
     known = ctcae.terms(version)
-    changed = tuple(code for code, texts in lines.items() if ctcae.texts_digest(texts) != known[code].texts)
+    changed = tuple(code for code, cells in lines.items() if ctcae.texts_digest(cells[:7]) != known[code].texts)
     if changed and not accept_changed:
         raise FileRefused(_changed_words(changed, version))
     texts = {
@@ -193,7 +193,9 @@ def _lines(rows: Iterator[list[str]]) -> dict[str, tuple[str, ...]]:
     lines: dict[str, tuple[str, ...]] = {}
     for number, row in enumerate(rows, start=1):
         if number > MOST_ROWS:
-            raise FileRefused(_("The file has more than %(most)s rows; CTCAE has some 850 terms.") % {"most": MOST_ROWS})
+            raise FileRefused(
+                _("The file has more than %(most)s rows; CTCAE has some 850 terms.") % {"most": MOST_ROWS}
+            )
         if any(len(cell) > LONGEST_CELL for cell in row):
             words = _("Row %(row)s has a cell of more than %(most)s characters; NCI's texts are much shorter.")
             raise FileRefused(words % {"row": number, "most": LONGEST_CELL})
@@ -239,15 +241,17 @@ def _version(lines: Mapping[str, Any]) -> str:
     lacking = [code for code in known if code not in codes]
     foreign = [code for code in lines if code not in known]
     if len(lacking) > len(known) * 0.9:
-        raise FileRefused(
-            _("These are not the terms of CTCAE %(versions)s.") % {"versions": ", ".join(ctcae.VERSIONS)}
-        )
+        raise FileRefused(_("These are not the terms of CTCAE %(versions)s.") % {"versions": ", ".join(ctcae.VERSIONS)})
     parts = [_("The file is none of the known versions; nearest is %(version)s.") % {"version": nearest}]
     if lacking:
-        words = ngettext("%(count)s term is missing: %(codes)s.", "%(count)s terms are missing: %(codes)s.", len(lacking))
+        words = ngettext(
+            "%(count)s term is missing: %(codes)s.", "%(count)s terms are missing: %(codes)s.", len(lacking)
+        )
         parts.append(words % {"count": len(lacking), "codes": _some(lacking)})
     if foreign:
-        words = ngettext("%(count)s term is foreign: %(codes)s.", "%(count)s terms are foreign: %(codes)s.", len(foreign))
+        words = ngettext(
+            "%(count)s term is foreign: %(codes)s.", "%(count)s terms are foreign: %(codes)s.", len(foreign)
+        )
         parts.append(words % {"count": len(foreign), "codes": _some(foreign)})
     raise FileRefused(" ".join(parts))
 
@@ -278,8 +282,8 @@ def _compare_facts(lines: Mapping[str, tuple[str, ...]], version: str) -> None:
 
 def _changed_words(changed: tuple[str, ...], version: str) -> str:
     words = ngettext(
-        "The texts of %(count)s term are not those NCI published in version %(version)s: %(codes)s. If NCI has published"
-        " an erratum, import the file with a reason.",
+        "The texts of %(count)s term are not those NCI published in version %(version)s: %(codes)s. If NCI has"
+        " published an erratum, import the file with a reason.",
         "The texts of %(count)s terms are not those NCI published in version %(version)s: %(codes)s. If NCI has"
         " published an erratum, import the file with a reason.",
         len(changed),

@@ -25,7 +25,11 @@ _LONGEST_QUERY = 100
 
 
 def _option(term: ctcae.Term, group: str = "") -> dict[str, Any]:
-    hint = _("%(class)s, grades %(grades)s") % {"class": term.soc, "grades": ", ".join(map(str, term.grades))}
+    grades = ", ".join(map(str, term.grades))
+    if group and group == catalogue.soc_label(term.soc):
+        hint = _("grades %(grades)s") % {"grades": grades}
+    else:
+        hint = _("%(class)s, grades %(grades)s") % {"class": term.soc, "grades": grades}
     name = ctcae.name_zh(term.code)
     if name and not (get_language() or "").startswith("zh"):
         hint = f"{name} · {hint}"
@@ -126,9 +130,17 @@ def ctcae_lookup(request: SignedInRequest) -> HttpResponse:
 
 def _across(term: ctcae.Term) -> dict[str, Any]:
     """A term with its grades in each version."""
-    grades = [(version, known.grades if (known := ctcae.terms(version).get(term.code)) else ()) for version in ctcae.VERSIONS]
+    grades = [
+        (version, known.grades if (known := ctcae.terms(version).get(term.code)) else ()) for version in ctcae.VERSIONS
+    ]
     chinese = ctcae.name_zh(term.code)
-    return {"code": term.code, "term": term.term, "chinese": chinese, "soc": catalogue.soc_label(term.soc), "grades": grades}
+    return {
+        "code": term.code,
+        "term": term.term,
+        "chinese": chinese,
+        "soc": catalogue.soc_label(term.soc),
+        "grades": grades,
+    }
 
 
 @requires("crf.view")

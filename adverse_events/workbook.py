@@ -81,7 +81,9 @@ class Book:
         # In UTF-8, which every program writes, a declaration cannot hide; in UTF-16 it could.
         if b"\x00" in content or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise _damaged()
-        declared = re.match(rb"\s*<\?xml[^>]*encoding\s*=\s*[\"']([^\"']*)", content.removeprefix(b"\xef\xbb\xbf")[:200])
+        declared = re.match(
+            rb"\s*<\?xml[^>]*encoding\s*=\s*[\"']([^\"']*)", content.removeprefix(b"\xef\xbb\xbf")[:200]
+        )
         if declared and declared[1].lower() not in (b"utf-8", b"us-ascii"):
             raise _damaged()
         if b"<!DOCTYPE" in content or b"<!ENTITY" in content:

@@ -426,7 +426,9 @@ def _field(
     mark: ItemMark | None,
 ) -> dict[str, Any]:
     if isinstance(field.field.widget, SearchInput):
-        field.field.widget.attrs["data-search-label"] = display_value(record, item.name) if record else ""
+        # Of what the form holds, which may be newer than the record: a draft, or a form that was sent back.
+        held = field.form._meta.model(**{item.name: field.value() or ""})
+        field.field.widget.attrs["data-search-label"] = display_value(held, item.name)
     return {
         "field": field,
         "item": item,

@@ -113,7 +113,7 @@ SOC_ZH: Mapping[str, str] = MappingProxyType(
         "Investigations": "检查和化验",
         "Metabolism and nutrition disorders": "代谢和营养",
         "Musculoskeletal and connective tissue disorders": "肌肉骨骼和结缔组织",
-        "Neoplasms benign, malignant and unspecified (incl cysts and polyps)": "肿瘤（良性、恶性和性质未明，含囊肿和息肉）",
+        "Neoplasms benign, malignant and unspecified (incl cysts and polyps)": "肿瘤（含囊肿和息肉）",
         "Nervous system disorders": "神经系统",
         "Pregnancy, puerperium and perinatal conditions": "妊娠、产褥期和围产期",
         "Psychiatric disorders": "精神",
@@ -185,12 +185,16 @@ def needs_specification(code: str) -> bool:
 
 #: Words that say no more than "Other, specify" itself.
 _EMPTY_WORDS = frozenset(
-    "ae adverse an and any disease disorder disorders event events illness na no none not of or other others problem"
-    " reaction sae see side effect effects signs specified specify symptom symptoms term the toxicity unclear unknown"
-    " unspecified various xx xxx yes".split()
+    {
+        *("ae", "adverse", "disease", "disorder", "disorders", "effect", "effects", "event", "events", "illness"),
+        *("problem", "reaction", "sae", "side", "signs", "symptom", "symptoms", "term", "toxicity", "various"),
+        *("no", "none", "not", "na", "other", "others", "see", "specified", "specify", "unclear", "unknown"),
+        *("unspecified", "xx", "xxx", "yes", "an", "and", "any", "of", "or", "the"),
+    }
 )
 _EMPTY_CHINESE = (
-    "不良事件 不良反应 未特指 请注明 副作用 其他 其它 其余 不详 不明 未知 未详 毒性 反应 症状 疾病 事件 见上 同上 具体".split()
+    *("不良事件", "不良反应", "未特指", "请注明", "副作用", "其他", "其它", "其余", "不详", "不明", "未知", "未详"),
+    *("毒性", "反应", "症状", "疾病", "事件", "见上", "同上", "具体"),
 )
 _PIECES = re.compile(r"[^\W\d_]+")
 

@@ -36,7 +36,8 @@
     if (isSelect) { source.hidden = true; source.tabIndex = -1; } else source.type = "hidden";
 
     let results = [], items = [], active = -1, timer = 0, asked = 0, chosen = input.value;
-    const set = (value) => { if (source.value !== value) { source.value = value; source.dispatchEvent(new Event("change", { bubbles: true })); } };
+    let told = source.value;
+    const set = (value) => { source.value = value; if (told !== value) { told = value; source.dispatchEvent(new Event("change", { bubbles: true })); } };
     const close = () => { list.hidden = true; active = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
     const mark = (index) => {
       active = index;
@@ -55,6 +56,7 @@
         return item;
       });
       list.replaceChildren();
+      list.scrollTop = 0;
       let part = list;
       items.forEach((item, index) => {
         const name = results[index].group || "";
