@@ -26,12 +26,14 @@ _LONGEST_QUERY = 100
 
 def _option(term: ctcae.Term, group: str = "") -> dict[str, Any]:
     grades = ", ".join(map(str, term.grades))
+    chinese = (get_language() or "").startswith("zh")
     if group and group == catalogue.soc_label(term.soc):
         hint = _("grades %(grades)s") % {"grades": grades}
     else:
-        hint = _("%(class)s, grades %(grades)s") % {"class": term.soc, "grades": grades}
+        soc = ctcae.SOC_ZH.get(term.soc, term.soc) if chinese else term.soc
+        hint = _("%(class)s, grades %(grades)s") % {"class": soc, "grades": grades}
     name = ctcae.name_zh(term.code)
-    if name and not (get_language() or "").startswith("zh"):
+    if name and not chinese:
         hint = f"{name} · {hint}"
     return {"value": term.code, "label": term_label(term.code), "hint": hint, **({"group": group} if group else {})}
 
