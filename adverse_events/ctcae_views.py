@@ -91,6 +91,7 @@ def ctcae_guide(request: SignedInRequest) -> HttpResponse:
         context |= {
             "here": here,
             "label": term_label(code),
+            "unofficial": term_label(code) != context["term"].term,
             "grades": "|".join(map(str, context["term"].grades)),
             "specify": ctcae.needs_specification(code),
             "others": [(other, words) for other, words in others if words],
