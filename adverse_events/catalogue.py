@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.db import IntegrityError
 from django.db.models import F, Func, JSONField, QuerySet, Value
@@ -125,7 +125,7 @@ def in_versions(code: str, versions: tuple[str, ...] = ctcae.VERSIONS) -> list[I
         .annotate(of_term=Func(F("texts"), Value(code), function="jsonb_extract_path", output_field=JSONField()))
         .values_list("version", "of_term")
     )
-    stored: dict[str, Any] = dict(rows)
+    stored: dict[str, Any] = {str(version): texts for version, texts in cast(Any, rows)}
     found = []
     for version in versions:
         term = ctcae.terms(version).get(code)
