@@ -26,6 +26,7 @@ from spinetrial.terminology import ctcae
 _RECENT_ROWS = 40
 _RECENT_TERMS = 6
 REASON_LIMIT = 500
+_NO_TEXTS: tuple[str, dict[str, str], str] = ("", {}, "")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def in_versions(code: str, versions: tuple[str, ...] = ctcae.VERSIONS) -> list[I
     found = []
     for version in versions:
         term = ctcae.terms(version).get(code)
-        definition, grades, note = stored.get(version) or ("", {}, "")
+        definition, grades, note = stored.get(version) or _NO_TEXTS
         lines = tuple(
             GradeLine(grade, grade in term.grades, grades.get(str(grade), "")) for grade in ctcae.GRADES if term
         )
