@@ -18,9 +18,6 @@ from spinetrial.terminology import ctcae
 #: A pain flare begins within so many days of the first fraction.
 FLARE_DAYS = 10
 
-#: Words that say no more than "Other, specify" itself.
-_EMPTY_WORDS = frozenset({"other", "others", "other, specify", "unspecified", "unknown", "其他", "其它", "不详"})
-
 
 def _event(values: Values) -> AdverseEvent:
     return cast(AdverseEvent, values.record)
@@ -32,10 +29,7 @@ def _milestones(values: Values) -> Milestones:
 
 def _not_specified(values: Values) -> bool:
     event = _event(values)
-    if not ctcae.needs_specification(event.ctcae_code):
-        return False
-    words = event.verbatim.strip().casefold().rstrip(".。")
-    return words in _EMPTY_WORDS or words == event.term.term.casefold()
+    return ctcae.needs_specification(event.ctcae_code) and not ctcae.says_something(event.verbatim, event.ctcae_code)
 
 
 def _after_death(values: Values) -> bool:

@@ -11,8 +11,9 @@ from spinetrial.audit.acting import Actor
 from spinetrial.crf.spec import CrfSpec, Item, Keeping, Section, ShowWhen
 from spinetrial.protocol.text import gettext_noop as _
 
-#: Path of `adverse_events.views.ctcae_search`; a test holds the two together.
+#: Paths of `ctcae_search` and `ctcae_guide` in adverse_events.ctcae_views; a test holds them together.
 CTCAE_SEARCH = "/ctcae/search/"
+CTCAE_GUIDE = "/ctcae/guide/"
 
 #: Path of `adverse_events.report_views.ctcae_expected`; a test holds the two together.
 CTCAE_EXPECTED = "/ctcae/expected/"
@@ -32,7 +33,7 @@ ADVERSE_EVENT = CrfSpec(
             _("Event"),
             (
                 Item("verbatim", sdtm="AE.AETERM", sdv=True),
-                Item("ctcae_code", sdtm="AE.AELLTCD", sdv=True, widget=f"search:{CTCAE_SEARCH}"),
+                Item("ctcae_code", sdtm="AE.AELLTCD", sdv=True, widget=f"search:{CTCAE_SEARCH}", details=CTCAE_GUIDE),
                 Item("grade", sdtm="AE.AETOXGR", sdv=True),
                 Item("flare", sdtm="SUPPAE.AEFLARE"),
             ),

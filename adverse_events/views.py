@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from adverse_events.clocks import clocks_of, urgent_clock
@@ -105,19 +104,3 @@ def safety(request: SignedInRequest) -> HttpResponse:
         "version": ctcae.VERSION,
     }
     return render(request, "adverse_events/safety.html", context)
-
-
-@requires("crf.view")
-def ctcae_search(request: SignedInRequest) -> JsonResponse:
-    """Terms that fit `q` for the searchable field: value, label, and as a hint the class and the defined grades."""
-    chinese = (get_language() or "").startswith("zh")
-    results = []
-    for term in ctcae.search(request.GET.get("q", "")[:100]):
-        grades = ", ".join(map(str, term.grades))
-        name = ctcae.name_zh(term.code)
-        hint = _("%(class)s, grades %(grades)s") % {"class": term.soc, "grades": grades}
-        label = term_label(term.code)
-        if name and not chinese:
-            hint = f"{name} · {hint}"
-        results.append({"value": term.code, "label": label, "hint": hint})
-    return JsonResponse({"results": results})

@@ -1,6 +1,7 @@
 """Tables of adverse events, by what they are about."""
 
 from adverse_events.models.coding import Coding, How
+from adverse_events.models.ctcae import CtcaeEdition
 from adverse_events.models.event import (
     ACUTE_DAYS,
     CLOCK_LABELS,
@@ -43,6 +44,7 @@ __all__ = [
     "AdverseEvent",
     "ClockState",
     "Coding",
+    "CtcaeEdition",
     "How",
     "ImportState",
     "Language",

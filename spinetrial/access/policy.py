@@ -64,6 +64,7 @@ POLICY: dict[str, frozenset[Role]] = {
     "casebook": _ENTRY,  # the site's own copy of its data
     "worklist.view": _ENTRY | _REVIEW | {Role.ASSESSOR, Role.STATISTICIAN},
     "dashboard.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
+    "ctcae.load": frozenset({Role.DATA_MANAGER}),
     "safety.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
     "factors.view": _ENTRY | _REVIEW | {Role.STATISTICIAN},
     "factors.compare": frozenset({Role.DATA_MANAGER, Role.STATISTICIAN}),

@@ -88,6 +88,12 @@ class AuditEntry(models.Model):
         return {pk: number for pk, number in counted if pk is not None}
 
     @classmethod
+    def first_values(cls, table: str, column: str, actor_id: int, limit: int) -> list[object]:
+        """What an account last entered in a column of new rows, newest first, at most `limit` rows looked at."""
+        rows = cls.objects.filter(actor_id=actor_id, table_name=table, act="insert").order_by("-id")
+        return list(rows.values_list(f"changes__{column}__1", flat=True)[:limit])
+
+    @classmethod
     def voiding(cls, signed_records: Iterable[int]) -> dict[int, AuditEntry]:
         """By number of a signed record: the entry of the change that made its signature void."""
         rows = cls.objects.filter(

@@ -88,6 +88,8 @@ def _formfield(item_of: Mapping[str, Item], *, in_grid: bool = False) -> Any:
             return formfield
         if item and item.widget.startswith("search:"):
             address = {"data-search-url": item.widget.removeprefix("search:")}
+            if item.details:
+                address["data-details-url"] = item.details
             if isinstance(formfield, forms.TypedChoiceField):  # stays a list: it serves without script
                 formfield.widget.attrs |= {**address, "data-combobox": ""}
             else:

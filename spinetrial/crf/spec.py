@@ -77,6 +77,8 @@ class Item:
     `previous` shows the value of the last earlier record beside the field. `widget` is "nrs", "select" (a list even
     for few choices) or "search:<path>"; empty lets the field decide. `short` heads the column in a grid of rows.
     `hint` is the path of a view that says something to this answer from those of `hint_from`, as {"text"}.
+    `details` is the path of a panel about the chosen entry of a searched list, shown under the field
+    (static/js/details.js).
     """
 
     name: str
@@ -91,6 +93,7 @@ class Item:
     short: str | Promise = ""
     hint: str = ""
     hint_from: tuple[str, ...] = ()
+    details: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.apps import apps
 from django.contrib import messages
@@ -444,7 +444,9 @@ def _field(
     mark: ItemMark | None,
 ) -> dict[str, Any]:
     if isinstance(field.field.widget, SearchInput):
-        field.field.widget.attrs["data-search-label"] = display_value(record, item.name) if record else ""
+        # Of what the form holds, which may be newer than the record: a draft, or a form that was sent back.
+        held = cast(Any, field.form)._meta.model(**{item.name: field.value() or ""})
+        field.field.widget.attrs["data-search-label"] = display_value(held, item.name)
     return {
         "field": field,
         "item": item,

@@ -3,6 +3,7 @@
    {"results": [{"value", "label", "hint"}]}; the input keeps the value and data-search-label is what is shown for it.
    <select data-combobox data-search-url>: asks too, for a list with more names than its options have; a result may hold
    "fill": {field of the row: text}, sent along in the event "combobox:chosen". In a grid Enter chooses and goes on.
+   Results with the same "group" stand under that heading. A result with "query" instead of a value searches for that.
    Without script the plain select or input stays. Text that was not chosen from the list goes to the server as typed;
    a select cannot send it and tells it by "combobox:left". "combobox:set" with {value, label} sets it from outside. */
 "use strict";
@@ -38,26 +39,48 @@
     box.append(input, list, source);
     if (isSelect) { source.hidden = true; source.tabIndex = -1; } else source.type = "hidden";
 
-    let results = [], active = -1, timer = 0, asked = 0, chosen = input.value, stale = false;
-    const set = (value) => { if (source.value !== value) { source.value = value; source.dispatchEvent(new Event("change", { bubbles: true })); } };
+    let results = [], items = [], active = -1, timer = 0, asked = 0, chosen = input.value, stale = false;
+    let told = source.value;
+    const set = (value) => { source.value = value; if (told !== value) { told = value; source.dispatchEvent(new Event("change", { bubbles: true })); } };
     const close = () => { list.hidden = true; active = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
     const mark = (index) => {
       active = index;
-      [...list.children].forEach((item, at) => item.setAttribute("aria-selected", String(at === index)));
-      if (index >= 0) { input.setAttribute("aria-activedescendant", list.children[index].id); list.children[index].scrollIntoView({ block: "nearest" }); }
+      items.forEach((item, at) => item.setAttribute("aria-selected", String(at === index)));
+      if (index >= 0) { input.setAttribute("aria-activedescendant", items[index].id); items[index].scrollIntoView({ block: "nearest" }); }
       else input.removeAttribute("aria-activedescendant");
     };
     const show = (found) => {
-      results = found.slice(0, 50);
+      results = found.slice(0, isSelect ? 50 : 200);
       stale = false;
-      list.replaceChildren(...results.map((result, index) => {
+      items = results.map((result, index) => {
         const item = document.createElement("li");
         item.id = `${list.id}-${index}`;
         item.setAttribute("role", "option");
         item.textContent = result.label;
         if (result.hint) { const hint = document.createElement("small"); hint.textContent = result.hint; item.append(hint); }
         return item;
-      }));
+      });
+      list.replaceChildren();
+      list.scrollTop = 0;
+      let part = list;
+      items.forEach((item, index) => {
+        const name = results[index].group || "";
+        if (name !== (part.dataset?.group || "")) {
+          part = name ? document.createElement("ul") : list;
+          if (name) {
+            part.dataset.group = name;
+            part.setAttribute("role", "group");
+            part.setAttribute("aria-label", name);
+            const heading = document.createElement("li");
+            heading.setAttribute("role", "presentation");
+            heading.className = "combobox-heading";
+            heading.textContent = name;
+            part.append(heading);
+            list.append(part);
+          }
+        }
+        part.append(item);
+      });
       if (!results.length) {
         const none = document.createElement("li");
         none.setAttribute("role", "option");
@@ -70,9 +93,9 @@
       mark(inGrid && input.value !== chosen && results.length && !results[0].fill ? 0 : -1);
       list.scrollIntoView({ block: "nearest" });
     };
-    const search = async () => {
+    const search = async (instead) => {
       const typed = input.value.trim(), mine = ++asked;
-      const query = input.value === chosen ? "" : inGrid ? typed : typed.toLowerCase();
+      const query = typeof instead === "string" ? instead : input.value === chosen ? "" : inGrid ? typed : typed.toLowerCase();
       if (!remote) { show([...source.options].filter((o) => o.value && o.textContent.toLowerCase().includes(query)).map((o) => ({ value: o.value, label: o.textContent.trim(), hint: o.dataset.hint }))); return; }
       try {
         const url = new URL(source.dataset.searchUrl, location.href);
@@ -82,7 +105,9 @@
         if (mine === asked && document.activeElement === input) show(data.results);
       } catch { close(); }
     };
-    const choose = (result) => { chosen = input.value = result.label; set(String(result.value)); asked++; close();
+    const choose = (result) => {
+      if (result.query !== undefined) { search(result.query); return; }
+      chosen = input.value = result.label; set(String(result.value)); asked++; close();
       input.removeAttribute("aria-invalid");
       source.dispatchEvent(new CustomEvent("combobox:chosen", { bubbles: true, detail: result }));
     };
@@ -93,7 +118,7 @@
       stale = true;
       if (!isSelect) source.value = input.value; else source.value = "";
       clearTimeout(timer);
-      timer = setTimeout(search, remote ? 120 : 0);
+      timer = setTimeout(search, remote ? 60 : 0);
     });
     input.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -112,7 +137,7 @@
     if (inGrid) input.addEventListener("focus", () => input.select()); // typing replaces the drug
     input.addEventListener("click", () => { if (list.hidden) search(); });
     // mousedown, not click: the blur of the input would close the list first
-    list.addEventListener("mousedown", (event) => { event.preventDefault(); const item = event.target.closest("li"); const result = item && results[[...list.children].indexOf(item)]; if (result) choose(result); });
+    list.addEventListener("mousedown", (event) => { event.preventDefault(); const result = results[items.indexOf(event.target.closest("li"))]; if (result) choose(result); });
     const leave = () => {
       const text = input.value.trim();
       if (!remote) { input.value = ""; return; }

@@ -139,6 +139,11 @@ POST ctcae_expected        405 405 405 405  405 405 403 403  405 405 405 405  40
 ANY  ctcae_search          200 200 200 200  200 200 403 403  200 200 200 200  403   log
 ANY  drug_search           200 200 200 200  200 200 403 403  200 200 200 200  403   log
 ANY  analgesics_live       200 200 403 403  403 403 403 403  404 404 403 403  403   log
+ANY  ctcae                 200 200 200 200  200 200 403 403  200 200 200 200  403   log
+ANY  ctcae_guide           200 200 200 200  200 200 403 403  200 200 200 200  403   log
+ANY  ctcae_term            200 200 200 200  200 200 403 403  200 200 200 200  403   log
+GET  ctcae_load            403 403 403 403  200 403 403 403  403 403 403 403  403   log
+POST ctcae_load            403 403 403 403  422 403 403 403  403 403 403 403  403   log
 ANY  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
 GET  coding                403 403 403 403  200 403 403 403  403 403 403 403  403   log
 POST coding                403 403 403 403  405 403 403 403  403 403 403 403  403   log
@@ -359,6 +364,8 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "membership_training": lambda w: {"pk": w.membership.pk},
     "access_review_detail": lambda w: {"pk": w.review.pk},
     "access_review_csv": lambda w: {"pk": w.review.pk},
+    "ctcae_guide": lambda w: {"?": "value=10016256"},
+    "ctcae_term": lambda w: {"code": "10016256"},
     "draft": lambda w: {"spec_code": "P.DM", "key": "form"},
     "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "site_edit": lambda w: {"code": "NK"},

@@ -27,6 +27,7 @@ def pages(trial: Trial) -> list[str]:
         forms.append(reverse("crf_edit", args=[subject.code, spec.code, key]))
     return [
         *("/worklist/", "/subjects/", f"/subjects/{code}/", "/queries/", "/safety/", "/report/", "/trial/", "/lists/"),
+        *("/ctcae/", "/ctcae/10041569/", "/ctcae/load/"),
         *("/accounts/", "/accounts/new/", "/messages/", "/subjects/new/", "/lists/new/", "/lists/import/"),
         *forms,
         reverse("crf", args=[code, "P.DM", "form"]),
