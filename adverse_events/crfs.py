@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from adverse_events.baseline import conditions_of
 from adverse_events.checks import CHECKS
-from adverse_events.models import ENDED, RELATED, AdverseEvent
-from spinetrial.crf.spec import CrfSpec, Item, Keeping, Section, ShowWhen
+from adverse_events.models import ENDED, LEVEL_TERMS, RELATED, AdverseEvent, GradePeriod
+from spinetrial.crf.spec import CrfSpec, Item, Keeping, RowGroup, Section, ShowWhen
 from spinetrial.protocol.text import gettext_noop as _
 
 #: Path of `adverse_events.views.ctcae_search`; a test holds the two together.
 CTCAE_SEARCH = "/ctcae/search/"
+
+
+def _baseline(subject: Any) -> list[str]:
+    return [condition.label for condition in conditions_of(subject)]
+
 
 ADVERSE_EVENT = CrfSpec(
     "A.AE",
@@ -21,6 +29,8 @@ ADVERSE_EVENT = CrfSpec(
                 Item("verbatim", sdtm="AE.AETERM", sdv=True),
                 Item("ctcae_code", sdtm="AE.AELLTCD", sdv=True, widget=f"search:{CTCAE_SEARCH}"),
                 Item("grade", sdtm="AE.AETOXGR", sdv=True),
+                Item("worse_than_before", sdtm="SUPPAE.AEWORSE"),
+                Item("vertebra", sdtm="AE.AELOC", show_when=ShowWhen("ctcae_code", LEVEL_TERMS)),
                 Item("flare", sdtm="SUPPAE.AEFLARE"),
             ),
         ),
@@ -36,6 +46,7 @@ ADVERSE_EVENT = CrfSpec(
                     required=True,
                     show_when=ShowWhen("outcome", tuple(outcome.value for outcome in ENDED)),
                 ),
+                Item("reported_visit", sdtm="AE.VISIT"),
                 Item("action", sdtm="AE.AEACN"),
                 Item("treated", sdtm="AE.AECONTRT"),
                 Item("treatment", sdtm="CM.CMTRT", required=True, show_when=ShowWhen("treated", ("True",))),
@@ -75,6 +86,24 @@ ADVERSE_EVENT = CrfSpec(
             ),
         ),
     ),
+    rows=(
+        RowGroup(
+            "periods",
+            _("Grade periods"),
+            GradePeriod,
+            (
+                Item("from_date", sdtm="FA.FADTC", required=True),
+                Item("grade", sdtm="FA.FAORRES", required=True),
+            ),
+            help=_(
+                "Only if the grade changed: one row for each grade with the day it began, the first with the start of "
+                "the event. The grade above is the worst of them."
+            ),
+            sdv=True,
+        ),
+    ),
+    beside=_baseline,
+    beside_title=_("Recorded at baseline"),
     keeping=Keeping.REPEATING,
     event="ANY",
     enter="ae.enter",

@@ -158,6 +158,10 @@ def _nothing(what: object, actor: Actor) -> None:
     return None
 
 
+def _no_lines(subject: Any) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True, eq=False)  # compared by identity: form classes are kept per spec
 class CrfSpec:
     """Declaration of a CRF. `event` is where it belongs in the schedule (a code of the protocol, or ANY).
@@ -166,6 +170,7 @@ class CrfSpec:
     `before_save(form, actor)` completes a valid form with what nobody types (who confirmed, when).
     `after_save(record, actor)` runs inside the saving transaction, for what follows from the data (milestones).
     `enter` is the policy action that lets a person save it.
+    `beside(subject)` gives lines of what is known from other forms, shown above this one under `beside_title`.
     """
 
     code: str
@@ -179,6 +184,8 @@ class CrfSpec:
     checks: tuple[EditCheck, ...] = ()
     before_save: Callable[[CrfForm, Actor], None] = field(default=_nothing)
     after_save: Callable[[SubjectRecord, Actor], None] = field(default=_nothing)
+    beside: Callable[[Any], Sequence[str]] = field(default=_no_lines)
+    beside_title: str | Promise = ""
     page: str = ""  # URL name of a page of its own instead of the generic form; takes the subject code
 
     @property

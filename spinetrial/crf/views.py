@@ -393,6 +393,8 @@ def form_context(
                 *_notes(spec, record, form),
             ],
             "has_next": spec.keeping is not Keeping.REPEATING,
+            "beside": spec.beside(subject) if spec.beside_title else [],
+            "beside_title": _(str(spec.beside_title)) if spec.beside_title else "",
             "sections": sections,
             "rows": rows,
             "has_next_query": from_list and replies,

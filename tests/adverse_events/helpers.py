@@ -43,14 +43,25 @@ FATAL = {
 }
 
 
-def event(subject: Subject, actor: User, *, on: date = date(2025, 12, 1), record=None, **changes) -> AdverseEvent:
-    """Enter or change an adverse event by the road of the screen."""
+def event(
+    subject: Subject,
+    actor: User,
+    *,
+    on: date = date(2025, 12, 1),
+    record=None,
+    periods=(),
+    explanations=None,
+    **changes,
+) -> AdverseEvent:
+    """Enter or change an adverse event by the road of the screen; `periods`: (from date, grade) each."""
     with at(noon(on)):
         return enter(
             ADVERSE_EVENT,
             subject,
             actor,
             {**EVENT, **changes},
+            {"periods": [{"from_date": day, "grade": grade} for day, grade in periods]},
             record=record,
+            explanations=explanations,
             reason="correction" if record else "",
         )
