@@ -16,12 +16,12 @@ from django.utils.translation import ngettext
 from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.models import AdverseEvent, ClockState
 from adverse_events.safety import serious_events
-from followup.models import Visit
 from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
 from spinetrial.access.models import TrialState
 from spinetrial.analysis.overview import Overview, expected_specs, overviews, visit_specs
+from spinetrial.analysis.visit_events import Contradiction, mismatches
 from spinetrial.audit.clock import now
 from spinetrial.crf.draft_views import entry_url
 from spinetrial.crf.drafts import clock_text, unfinished
@@ -160,18 +160,29 @@ def _draft_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
 
 
 def _event_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Task]:
-    """Visits that report an adverse event of a participant for whom none is entered.
-
-    Neither form can ask this of the other: follow-up and adverse events do not know each other.
-    """
-    reported = list_records(request.user, Visit, "crf.view").filter(ae_any=True).order_by("event")
-    by_subject = dict(reported.values_list("subject_id", "event"))
+    """Visits and adverse event forms that contradict each other."""
+    found = mismatches(request.user, [row.subject.pk for row in rows])
     for row in rows:
-        event = by_subject.get(row.subject.pk)
-        if event and not row.entered[ADVERSE_EVENT.code] and may(request.user, "ae.enter", row.subject.site_id):
-            what = _("%(visit)s reports an adverse event: enter it") % {"visit": events.event_title(CURRENT, event, _)}
-            url = crf_url(ADVERSE_EVENT, row.subject.code, "new")
-            yield Task(what, url, row.subject, None, row.subject.site.today(), _("Enter"), "due")
+        subject = row.subject
+        if subject.pk not in found or not may(request.user, "ae.enter", subject.site_id):
+            continue
+        for each in found[subject.pk]:
+            words = {"visit": events.event_title(CURRENT, each.visit, _), "n": len(each.events)}
+            if each.kind is Contradiction.NONE_ENTERED:
+                what = _("%(visit)s reports an adverse event: enter it") % words
+                yield Task(what, crf_url(ADVERSE_EVENT, subject.code, "new"), subject, None, subject.site.today(),
+                           _("Enter"), "due")  # fmt: skip
+            else:
+                what = (
+                    ngettext(
+                        "%(visit)s says no adverse event, but %(n)d is recorded: correct one of them",
+                        "%(visit)s says no adverse event, but %(n)d are recorded: correct one of them",
+                        len(each.events),
+                    )
+                    % words
+                )
+                url = reverse("adverse_events", args=[subject.code])
+                yield Task(what, url, subject, None, subject.site.today(), _("Check"), "due")
 
 
 def _safety_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
