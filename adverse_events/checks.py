@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import cast
 
 from adverse_events.baseline import conditions_of
@@ -98,7 +99,7 @@ def _period_undefined(values: Values) -> bool:
 
 def _same_grade_on(values: Values) -> bool:
     periods = _periods(values)
-    return any(one.grade == other.grade for one, other in zip(periods, periods[1:], strict=False))
+    return any(one.grade == other.grade for one, other in pairwise(periods))
 
 
 def _two_on_a_day(values: Values) -> bool:

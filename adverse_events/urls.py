@@ -4,6 +4,5 @@ from adverse_events import views
 
 urlpatterns = [
     path("subjects/<slug:code>/adverse-events/", views.event_list, name="adverse_events"),
-    path("safety/", views.safety, name="safety"),
     path("ctcae/search/", views.ctcae_search, name="ctcae_search"),
 ]

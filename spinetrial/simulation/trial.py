@@ -622,7 +622,7 @@ class _Participant:
         grade, onset = values["grade"], values["onset_date"]
         periods = []
         # A chance of its own, so that the rest of the demonstration stays as it was.
-        if grade > 1 and random.Random(f"{self.subject.code}{onset}").random() < 0.5:  # noqa: S311
+        if grade > 1 and random.Random(f"{self.subject.code}{onset}").random() < 0.5:
             periods = [(onset, grade - 1), (onset + timedelta(days=1), grade)]
         self.enter(ADVERSE_EVENT, values, {"periods": [{"from_date": day, "grade": each} for day, each in periods]})
 

@@ -121,7 +121,15 @@ GET  eligibility           200 200 200 200  200 200 403 403  404 404 404 404  40
 POST eligibility           403 422 403 403  403 403 403 403  404 404 404 404  403   log
 ANY  adverse_events        200 200 200 200  200 200 403 403  404 404 404 404  403   log
 ANY  ctcae_search          200 200 200 200  200 200 403 403  200 200 200 200  403   log
-ANY  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
+GET  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST safety                405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  safety:arm            200 200 403 200  200 403 403 403  200 200 403 200  403   log
+GET  safety_participants   200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST safety_participants   405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  safety_listing        200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST safety_listing        405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  ae_narrative          200 200 403 200  200 200 403 403  404 404 403 404  403   log
+POST ae_narrative          405 405 403 405  405 405 403 403  405 405 403 405  403   log
 ANY  reminders             200 200 200 200  200 200 403 403  200 200 200 200  403   log
 GET  reminder_stop         200 200 403 403  403 403 403 403  404 404 403 403  403   log
 POST reminder_stop         422 422 403 403  403 403 403 403  404 404 403 403  403   log
@@ -284,6 +292,7 @@ GET  data_version          403 403 403 403  200 200 403 403  403 403 403 403  40
 GET  export_zip            403 403 403 403  200 200 403 403  403 403 403 403  403   log
 ANY  allocation_slip       200 200 403 200  200 200 403 403  404 404 403 404  403   log
 ANY  radiotherapy          200 200 403 200  200 200 403 403  404 404 404 404  403   log
+GET  safety:arm            200 200 403 200  200 200 403 403  200 200 403 200  403   log
 POST list_open             403 403 403 403  403 403 200 403  403 403 403 403  403   log
 ANY  crf_answers:arm       200 200 403 200  200 200 403 403  404 404 404 404  403   log
 """
@@ -300,6 +309,9 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "membership_training": lambda w: {"pk": w.membership.pk},
     "access_review_detail": lambda w: {"pk": w.review.pk},
     "access_review_csv": lambda w: {"pk": w.review.pk},
+    "safety:arm": lambda w: {"?": "by=arm"},
+    "safety_participants": lambda w: {"?": "show=any"},
+    "ae_narrative": lambda w: {"pk": w.event.pk},
     "draft": lambda w: {"spec_code": "P.DM", "key": "form"},
     "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "site_edit": lambda w: {"code": "NK"},
