@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from followup.checks import IMAGING_CHECKS, VISIT_CHECKS, VISIT_CODE, follow_survival
 from followup.models import (
     INTERVENTIONS,
@@ -84,7 +86,11 @@ VISIT = CrfSpec(
                 ),
             ),
         ),
-        Section(_("Adverse events"), (Item("ae_any", sdtm="AE.AEOCCUR", required=True, show_when=_DONE),)),
+        Section(
+            _("Adverse events"),
+            (Item("ae_any", sdtm="AE.AEOCCUR", required=True, show_when=_DONE),),
+            help=_("“No” is an answer of its own: the participant was asked and there was none. It is never assumed."),
+        ),
         Section(
             _("Survival"),
             (
@@ -109,6 +115,7 @@ VISIT = CrfSpec(
     event="",
     checks=(*VISIT_CHECKS, *analgesic_checks("analgesics_taken")),
     after_save=follow_survival,
+    leads_to=lambda record: "adverse_events" if cast(Visit, record).ae_any else "",
 )
 
 _IMAGED = ShowWhen("status", ("done",))

@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
                 ('new_systemic', models.BooleanField(blank=True, choices=[(True, 'Yes'), (False, 'No')], null=True, verbose_name='New systemic therapy since the last visit')),
                 ('new_systemic_text', models.CharField(blank=True, max_length=200, verbose_name='Which systemic therapy?')),
                 ('new_systemic_date', models.DateField(blank=True, null=True, verbose_name='Start of the systemic therapy')),
-                ('ae_any', models.BooleanField(blank=True, choices=[(True, 'Yes'), (False, 'No')], help_text='If yes, enter each one in its own adverse event form.', null=True, verbose_name='Any adverse event, new or changed, since the last visit?')),
+                ('ae_any', models.BooleanField(blank=True, choices=[(True, 'Yes'), (False, 'No')], help_text='If yes, enter each one in its own adverse event form; saving leads to the list of them.', null=True, verbose_name='Any adverse event, new or changed, since the last visit?')),
                 ('survival', models.CharField(choices=[('alive', 'Alive'), ('dead', 'Dead'), ('unknown', 'Not known')], max_length=8, verbose_name='Survival status')),
                 ('death_date', models.DateField(blank=True, null=True, verbose_name='Date of death')),
                 ('death_cause', models.CharField(blank=True, choices=[('disease', 'The cancer'), ('trial_treatment', "The trial's radiotherapy"), ('other_treatment', 'Another treatment of the cancer'), ('other', 'Another cause'), ('unknown', 'Not known')], max_length=16, verbose_name='Cause of death')),

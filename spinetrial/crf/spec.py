@@ -158,6 +158,10 @@ def _nothing(what: object, actor: Actor) -> None:
     return None
 
 
+def _nowhere(record: SubjectRecord) -> str:
+    return ""
+
+
 def _no_lines(subject: Any) -> list[str]:
     return []
 
@@ -170,6 +174,7 @@ class CrfSpec:
     `before_save(form, actor)` completes a valid form with what nobody types (who confirmed, when).
     `after_save(record, actor)` runs inside the saving transaction, for what follows from the data (milestones).
     `enter` is the policy action that lets a person save it.
+    `leads_to(record)` is the URL name of a page of the subject that comes after a save; empty: the subject's own page.
     `beside(subject)` gives lines of what is known from other forms, shown above this one under `beside_title`.
     """
 
@@ -184,6 +189,7 @@ class CrfSpec:
     checks: tuple[EditCheck, ...] = ()
     before_save: Callable[[CrfForm, Actor], None] = field(default=_nothing)
     after_save: Callable[[SubjectRecord, Actor], None] = field(default=_nothing)
+    leads_to: Callable[[SubjectRecord], str] = field(default=_nowhere)
     beside: Callable[[Any], Sequence[str]] = field(default=_no_lines)
     beside_title: str | Promise = ""
     page: str = ""  # URL name of a page of its own instead of the generic form; takes the subject code

@@ -290,7 +290,7 @@ def _after_save(request: SignedInRequest, spec: CrfSpec, subject: Any, record: S
         for candidate in following:
             if may(request.user, candidate.enter, subject.site_id):
                 return crf_url(candidate, code, event if candidate.keeping is Keeping.PER_EVENT else ONCE_KEY)
-    return reverse("subject", args=[code])
+    return reverse(spec.leads_to(record) or "subject", args=[code])
 
 
 # --- what the template needs ---

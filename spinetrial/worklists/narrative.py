@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from adverse_events.baseline import conditions_of
+from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.models import CRITERIA, PHASE_LABELS, AdverseEvent, GradePeriod, course_of, term_label
 from adverse_events.safety import placement
 from patients.models import Demographics, Milestones, PrimaryTumour, SitesOfDisease, Subject
@@ -24,7 +25,10 @@ _Facts = list[tuple[str, str]]
 @require_safe
 @in_site_zone
 def narrative(request: SignedInRequest, subject: Subject, pk: int) -> HttpResponse:
-    """One event, serious or of special interest. `?arm=1` adds the arm for those who may see it, and leaves an entry on the trail."""
+    """One event, serious or of special interest.
+
+    `?arm=1` adds the arm for those who may see it, and leaves an entry on the trail.
+    """
     event = get_record(request.user, AdverseEvent, "safety.view", pk=pk, subject=subject)
     stones = of_subject(subject, Milestones).get()
     hidden = masked(request.user, subject.site_id)
@@ -33,7 +37,7 @@ def narrative(request: SignedInRequest, subject: Subject, pk: int) -> HttpRespon
         "subject": subject,
         "event": event,
         "term": term_label(event.ctcae_code),
-        "arm": _(arm.label) if arm else "",
+        "arm": _(arm.name) if arm else "",
         "may_see_arm": not hidden and arm is None and stones.randomized_on is not None,
         "sections": [
             (_("Participant"), _participant(subject, event)),
@@ -50,7 +54,7 @@ def narrative(request: SignedInRequest, subject: Subject, pk: int) -> HttpRespon
 
 def _answers(event: AdverseEvent, *names: str) -> _Facts:
     """Questions and answers of the form, without those not answered."""
-    found = [(str(AdverseEvent._meta.get_field(name).verbose_name), display_value(event, name)) for name in names]  # type: ignore[union-attr]
+    found = [(ADVERSE_EVENT.label(name), display_value(event, name)) for name in names]
     return [(label, text) for label, text in found if text]
 
 
@@ -100,8 +104,11 @@ def _event(event: AdverseEvent, stones: Milestones) -> _Facts:
 
 
 def _seriousness(event: AdverseEvent) -> _Facts:
-    held = [str(AdverseEvent._meta.get_field(name).verbose_name) for name in CRITERIA if getattr(event, name)]  # type: ignore[union-attr]
-    return [(_("Serious because"), "; ".join(held) or _("not serious")), *_answers(event, "unexpected", "aware_at", "reported_at")]
+    held = [ADVERSE_EVENT.label(name) for name in CRITERIA if getattr(event, name)]
+    return [
+        (_("Serious because"), "; ".join(held) or _("not serious")),
+        *_answers(event, "unexpected", "aware_at", "reported_at"),
+    ]
 
 
 def _cause(event: AdverseEvent) -> _Facts:

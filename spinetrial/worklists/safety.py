@@ -111,7 +111,7 @@ def safety(request: SignedInRequest) -> HttpResponse:
         "may_compare": may_compare(request.user, review.sites),
         "grades": [] if by_arm else GRADES,
         "groups": [
-            {"label": _(CURRENT.arm(code).label) if code else "", "n": len(members)}
+            {"label": _(CURRENT.arm(code).name) if code else "", "n": len(members)}
             for code, members in groups.items()
         ],
         "columns": [COLUMN_LABELS[column] for column in COLUMNS],
@@ -205,7 +205,7 @@ def safety_participants(request: SignedInRequest) -> HttpResponse:
     context = {
         "title": line.term_label or line.soc_label or _("Any adverse event"),
         "column": COLUMN_LABELS.get(show) or _("Grade %(grade)s") % {"grade": show.removeprefix("grade")},
-        "arm": _(CURRENT.arm(arm).label) if arm else "",
+        "arm": _(CURRENT.arm(arm).name) if arm else "",
         "count": len(members),
         "treated": len(review.treated),
         "back": reverse("safety") + ("?by=arm" if arm else ""),
