@@ -17,11 +17,11 @@ COUNTS = {
     ("matrix", "data-manager"): 30,
     ("matrix", "coordinator-bj"): 30,
     ("worklist", "data-manager"): 9,
-    ("worklist", "coordinator-bj"): 35,
-    ("worklist", "assessor-bj"): 32,
+    ("worklist", "coordinator-bj"): 38,
+    ("worklist", "assessor-bj"): 31,
     ("worklist", "statistician"): 8,
     ("queries", "monitor-bj"): 9,
-    ("safety", "data-manager"): 8,
+    ("safety", "data-manager"): 11,
     ("reminders", "coordinator-bj"): 7,
     ("sdv", "monitor-bj"): 23,
     ("signing", "investigator-bj"): 23,
@@ -31,7 +31,7 @@ COUNTS = {
     ("query_metrics", "data-manager"): 10,
     ("audit_trail", "data-manager"): 10,
     ("sign_off", "data-manager"): 14,
-    ("trial", "data-manager"): 53,
+    ("trial", "data-manager"): 57,
     ("accounts", "administrator"): 9,
 }
 
