@@ -21,6 +21,7 @@ class AdverseEventsConfig(AppConfig):
         contribute(digest_sections)
         post_migrate.connect(install_report_rules, sender=self)
         post_migrate.connect(install_coding_rules, sender=self)
+        post_migrate.connect(install_grade_rules, sender=self)
 
 
 def install_coding_rules(*, using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
@@ -67,3 +68,12 @@ def install_report_rules(*, using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> Non
                     f"CREATE OR REPLACE TRIGGER {function} BEFORE {when} ON {connection.ops.quote_name(table)}"
                     f" FOR EACH ROW EXECUTE FUNCTION {function}()"
                 )
+
+
+def install_grade_rules(*, using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
+    """Install the trigger that keeps the grade of an event the worst of its grade periods."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        present = set(connection.introspection.table_names(cursor))
+        if {"adverse_events_adverseevent", "adverse_events_gradeperiod"} <= present:
+            cursor.execute((Path(__file__).parent / "sql" / "grades.sql").read_text(encoding="utf-8"))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import cast
 
+from adverse_events.baseline import conditions_of
 from adverse_events.expectedness import propose
-from adverse_events.models import AdverseEvent
+from adverse_events.models import AdverseEvent, GradePeriod
 from patients.milestones import milestones_for, setters
 from patients.models import Milestones
 from spinetrial.access.gate import of_subject
-from spinetrial.crf.rules import not_in_future
+from spinetrial.crf.rules import not_in_future, rows_not_in_future
 from spinetrial.crf.spec import EditCheck, Level, Values
 from spinetrial.protocol.text import gettext_noop as _
 from spinetrial.terminology import ctcae
@@ -77,6 +79,54 @@ def _caused_before_treatment(values: Values) -> bool:
     return event.related and (start is None or event.onset_date < start)
 
 
+def _periods(values: Values) -> list[GradePeriod]:
+    """The grade periods in the order of time."""
+    return sorted(cast("list[GradePeriod]", values.rows.get("periods", [])), key=lambda row: row.from_date)
+
+
+def _first_period_elsewhere(values: Values) -> bool:
+    periods = _periods(values)
+    return bool(periods) and periods[0].from_date != _event(values).onset_date
+
+
+def _period_after_end(values: Values) -> bool:
+    end = _event(values).end_date
+    return end is not None and any(row.from_date > end for row in _periods(values))
+
+
+def _period_undefined(values: Values) -> bool:
+    defined = ctcae.grades(_event(values).ctcae_code)
+    return any(row.grade not in defined for row in _periods(values))
+
+
+def _same_grade_on(values: Values) -> bool:
+    periods = _periods(values)
+    return any(one.grade == other.grade for one, other in pairwise(periods))
+
+
+def _two_on_a_day(values: Values) -> bool:
+    days = [row.from_date for row in _periods(values)]
+    return len(days) != len(set(days))
+
+
+def _not_the_worst(values: Values) -> bool:
+    periods = _periods(values)
+    return bool(periods) and max(row.grade for row in periods) != _event(values).grade
+
+
+def _life_after_grade_5(values: Values) -> bool:
+    return any(row.grade == 5 for row in _periods(values)[:-1])
+
+
+def _at_baseline(values: Values) -> bool:
+    event = _event(values)
+    if event.worse_than_before:
+        return False
+    if "conditions" not in values.shared:
+        values.shared["conditions"] = conditions_of(event.subject)
+    return any(condition.matches(event) for condition in values.shared["conditions"])
+
+
 def _entered_twice(values: Values) -> bool:
     event = _event(values)
     if "events" not in values.shared:
@@ -88,6 +138,66 @@ def _entered_twice(values: Values) -> bool:
 
 CHECKS = (
     *not_in_future("onset_date", "end_date", "aware_at"),
+    rows_not_in_future("periods", "from_date"),
+    EditCheck(
+        "ae_periods_worst",
+        ("grade", "periods"),
+        _("This is not the worst grade of the grade periods below: choose the worst one, or correct the periods."),
+        _not_the_worst,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_periods_start",
+        ("periods", "onset_date"),
+        _("The first grade period starts with the event: give it the start date of the event."),
+        _first_period_elsewhere,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_periods_end",
+        ("periods", "end_date"),
+        _("A grade period starts after the end of the event."),
+        _period_after_end,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_periods_defined",
+        ("periods", "ctcae_code"),
+        _("A grade period has a grade that CTCAE does not define for this term."),
+        _period_undefined,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_periods_change",
+        ("periods",),
+        _("Two grade periods in a row have the same grade: make them one."),
+        _same_grade_on,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_periods_once",
+        ("periods",),
+        _("Two grade periods start on the same day."),
+        _two_on_a_day,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_periods_death",
+        ("periods",),
+        _("Grade 5 is death: no grade period can follow it."),
+        _life_after_grade_5,
+        Level.BLOCK,
+    ),
+    EditCheck(
+        "ae_at_baseline",
+        ("worse_than_before", "ctcae_code", "vertebra"),
+        _(
+            "The participant had this, or something like it, at baseline. It counts as an adverse event only if it has "
+            "become worse: tick this, or say why the event is a new one."
+        ),
+        _at_baseline,
+        Level.EXPLAIN,
+    ),
     EditCheck(
         "ae_not_specified",
         ("verbatim", "ctcae_code"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from adverse_events.baseline import conditions_of
 from adverse_events.checks import CHECKS
 from adverse_events.coding import code_by_ctcae
-from adverse_events.models import ENDED, RELATED, AdverseEvent
+from adverse_events.models import ENDED, LEVEL_TERMS, RELATED, AdverseEvent, GradePeriod
 from spinetrial.audit.acting import Actor
-from spinetrial.crf.spec import CrfSpec, Item, Keeping, Section, ShowWhen
+from spinetrial.crf.spec import Beside, CrfSpec, Item, Keeping, RowGroup, Section, ShowWhen
 from spinetrial.protocol.text import gettext_noop as _
 
 #: Paths of `ctcae_search` and `ctcae_guide` in adverse_events.ctcae_views; a test holds them together.
@@ -24,6 +25,12 @@ def _code(event: Any, actor: Actor) -> None:
     code_by_ctcae(event)
 
 
+def _baseline(subject: Any, event: str) -> Beside:
+    """The conditions of baseline: one that was there before counts only if it has become worse."""
+    lines = tuple(condition.label for condition in conditions_of(subject))
+    return Beside(title=_("Recorded at baseline"), lines=lines)
+
+
 ADVERSE_EVENT = CrfSpec(
     "A.AE",
     _("Adverse event"),
@@ -35,6 +42,8 @@ ADVERSE_EVENT = CrfSpec(
                 Item("verbatim", sdtm="AE.AETERM", sdv=True),
                 Item("ctcae_code", sdtm="AE.AELLTCD", sdv=True, widget=f"search:{CTCAE_SEARCH}", details=CTCAE_GUIDE),
                 Item("grade", sdtm="AE.AETOXGR", sdv=True),
+                Item("worse_than_before", sdtm="SUPPAE.AEWORSE"),
+                Item("vertebra", sdtm="AE.AELOC", show_when=ShowWhen("ctcae_code", LEVEL_TERMS)),
                 Item("flare", sdtm="SUPPAE.AEFLARE"),
             ),
         ),
@@ -50,6 +59,7 @@ ADVERSE_EVENT = CrfSpec(
                     required=True,
                     show_when=ShowWhen("outcome", tuple(outcome.value for outcome in ENDED)),
                 ),
+                Item("reported_visit", sdtm="AE.VISIT"),
                 Item("action", sdtm="AE.AEACN"),
                 Item("treated", sdtm="AE.AECONTRT"),
                 Item("treatment", sdtm="CM.CMTRT", required=True, show_when=ShowWhen("treated", ("True",))),
@@ -94,6 +104,23 @@ ADVERSE_EVENT = CrfSpec(
             ),
         ),
     ),
+    rows=(
+        RowGroup(
+            "periods",
+            _("Grade periods"),
+            GradePeriod,
+            (
+                Item("from_date", sdtm="FA.FADTC", required=True),
+                Item("grade", sdtm="FA.FAORRES", required=True),
+            ),
+            help=_(
+                "Only if the grade changed: one row for each grade with the day it began, the first with the start of "
+                "the event. The grade above is the worst of them."
+            ),
+            sdv=True,
+        ),
+    ),
+    beside=_baseline,
     keeping=Keeping.REPEATING,
     event="ANY",
     enter="ae.enter",

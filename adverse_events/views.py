@@ -1,26 +1,36 @@
-"""Screens of adverse events: the list of one participant, the safety page, the search for a CTCAE term."""
+"""Screens of adverse events: the list of one participant and the search for a CTCAE term."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from adverse_events.baseline import conditions_of
 from adverse_events.clocks import clocks_of, urgent_clock
 from adverse_events.crfs import ADVERSE_EVENT
-from adverse_events.models import CLOCK_LABELS, PHASE_LABELS, AdverseEvent, ClockState, term_label
+from adverse_events.models import (
+    CLOCK_LABELS,
+    PHASE_LABELS,
+    AdverseEvent,
+    ClockState,
+    GradePeriod,
+    course_of,
+    term_label,
+)
 from adverse_events.report_views import clock_chip
-from adverse_events.safety import GRADES, count_terms, serious_events
+from adverse_events.safety import serious_events
 from patients.milestones import milestones_of
-from patients.models import Milestones, Subject
-from spinetrial.access.context import chosen_site
-from spinetrial.access.gate import SignedInRequest, get_record, list_records, may, requires
+from patients.models import Subject
+from spinetrial.access.gate import SignedInRequest, get_record, list_records, may, of_subject, requires
 from spinetrial.access.models import TrialState
 from spinetrial.audit.clock import now
 from spinetrial.crf.views import crf_url
-from spinetrial.terminology import ctcae
 
 _CHIP = {
     ClockState.OVERDUE: "chip-bad",
@@ -37,6 +47,8 @@ def event_list(request: SignedInRequest, code: str) -> HttpResponse:
     milestones = milestones_of(subject)
     rt_end = milestones.rt_end if milestones.rt_completed else None
     moment = now()
+    periods = of_subject(subject, GradePeriod).order_by("parent_id", "from_date")
+    by_event = {event: list(rows) for event, rows in groupby(periods, key=lambda row: row.parent_id)}
     rows = []
     for event in list_records(request.user, AdverseEvent, "crf.view").filter(subject=subject):
         phase = event.phase(milestones.rt_start, rt_end)
@@ -46,6 +58,7 @@ def event_list(request: SignedInRequest, code: str) -> HttpResponse:
                 "event": event,
                 "term": term_label(event.ctcae_code),
                 "url": crf_url(ADVERSE_EVENT, subject.code, str(event.pk)),
+                "course": course_of(event, by_event.get(event.pk, [])),
                 "phase": _(PHASE_LABELS[phase]) if phase else "",
                 "clock": clock.countdown(moment) if clock else _("Reported"),
                 "chip": clock_chip(clock, moment) if clock else "chip-ok",
@@ -56,27 +69,15 @@ def event_list(request: SignedInRequest, code: str) -> HttpResponse:
     context = {
         "subject": subject,
         "rows": rows,
+        "conditions": [condition.label for condition in conditions_of(subject)],
         "new_url": crf_url(ADVERSE_EVENT, subject.code, "new") if may_enter and is_open else "",
     }
     return render(request, "adverse_events/events.html", context)
 
 
-@requires("safety.view")
-def safety(request: SignedInRequest) -> HttpResponse:
-    """Adverse events of all the person's sites, pooled over the arms, and the clocks of the serious ones."""
-    rows = list_records(request.user, AdverseEvent, "safety.view").select_related("subject__site")
-    treated = list_records(request.user, Milestones, "safety.view").filter(rt_start__isnull=False)
-    site = chosen_site(request, "safety.view")
-    if site is not None:
-        rows, treated = rows.filter(subject__site=site), treated.filter(subject__site=site)
-    events = list(rows)
-    terms: list[dict[str, Any]] = []
-    for line in count_terms(events):
-        if not terms or terms[-1]["soc"] != line.soc:
-            terms.append({"soc": line.soc, "lines": []})
-        terms[-1]["lines"].append(line)
-    moment = now()
-    serious = [
+def serious_rows(events: Iterable[AdverseEvent], moment: datetime) -> list[dict[str, Any]]:
+    """The serious events (with `subject__site`) for the safety page, what is overdue first."""
+    return [
         {
             "event": each.event,
             "code": each.event.subject.code,
@@ -93,14 +94,3 @@ def safety(request: SignedInRequest) -> HttpResponse:
         }
         for each in serious_events(events, moment)
     ]
-    context = {
-        "grades": GRADES,
-        "terms": terms,
-        "serious": serious,
-        "treated": treated.count(),
-        "with_event": len({event.subject_id for event in events}),
-        "events": len(events),
-        "overdue": sum(1 for event in events if (clock := urgent_clock(event)) and clock.missed(moment)),
-        "version": ctcae.VERSION,
-    }
-    return render(request, "adverse_events/safety.html", context)

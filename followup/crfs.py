@@ -98,7 +98,11 @@ VISIT = CrfSpec(
                 ),
             ),
         ),
-        Section(_("Adverse events"), (Item("ae_any", sdtm="AE.AEOCCUR", required=True, show_when=_SPOKEN_TO),)),
+        Section(
+            _("Adverse events"),
+            (Item("ae_any", sdtm="AE.AEOCCUR", required=True, show_when=_SPOKEN_TO),),
+            help=_("“No” is an answer of its own: the participant was asked and there was none. It is never assumed."),
+        ),
         Section(
             _("Survival"),
             (
@@ -125,6 +129,7 @@ VISIT = CrfSpec(
     checks=(*VISIT_CHECKS, *analgesic_checks("analgesics_taken")),
     after_save=follow_survival,
     beside=beside_visit,
+    leads_to=lambda record: "adverse_events" if cast(Visit, record).ae_any else "",
 )
 
 _IMAGED = ShowWhen("status", ("done",))

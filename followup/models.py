@@ -154,7 +154,7 @@ class Visit(PainItems, EventRecord):
     ae_any = yes_no(
         _("Any adverse event, new or changed, since the last visit?"),
         blank=True,
-        help_text=_("If yes, enter each one in its own adverse event form."),
+        help_text=_("If yes, enter each one in its own adverse event form; saving leads to the list of them."),
     )
     survival = models.CharField(_("Survival status"), max_length=8, choices=Survival.choices)
     death_date = models.DateField(_("Date of death"), null=True, blank=True)

@@ -34,11 +34,10 @@ class Kind(StrEnum):
     FLARE = "flare"
     FRACTURE = "fracture"
     CORD = "cord"
-    REPORTED = "reported"
 
 
 #: Kinds answered by an adverse event form; they outlive the end of follow-up, the others do not.
-EVENT_KINDS = frozenset({Kind.FLARE, Kind.FRACTURE, Kind.CORD, Kind.REPORTED})
+EVENT_KINDS = frozenset({Kind.FLARE, Kind.FRACTURE, Kind.CORD})
 #: Kinds answered by an imaging form.
 IMAGING_KINDS = frozenset({Kind.IMAGE, Kind.REPEAT})
 
@@ -47,7 +46,7 @@ IMAGING_KINDS = frozenset({Kind.IMAGE, Kind.REPEAT})
 class Assessment:
     """A visit that took place. `deficits` holds what is disturbed of motor, sensory and bladder.
 
-    `examined`: whether the nerves were examined; `frankel` is "" where it was not. `reported`: "any adverse event".
+    `examined`: whether the nerves were examined; `frankel` is "" where it was not.
     """
 
     event: str
@@ -57,7 +56,6 @@ class Assessment:
     examined: bool = False
     deficits: frozenset[str] = frozenset()
     frankel: str = ""
-    reported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +80,11 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An adverse event form. `changed`: saved again after its first entry."""
+    """An adverse event form."""
 
     onset: date
     code: str
     flare: bool = False
-    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +127,6 @@ def prompts_of(history: History, protocol: Protocol = CURRENT) -> list[Prompt]:
         *_flare_prompts(history, flares),
         *_image_prompts(history, assessments, scans, passing, protocol),
         *_scan_prompts(history, scans, protocol),
-        *_reported_prompts(history, assessments),
     ]
     return sorted(found, key=lambda each: (each.since, each.kind))
 
@@ -273,17 +269,3 @@ def _fracture_entered(history: History, before: Sequence[Scan], scan: Scan, read
     if reading.fracture == "progressive" or earliest is None:
         earliest = date.min
     return any(event.code in FRACTURES and earliest <= event.onset <= latest for event in history.events)
-
-
-# --- events that a visit speaks of ---
-
-
-def _reported_prompts(history: History, assessments: Sequence[Assessment]) -> Iterator[Prompt]:
-    """A visit says that something new happened, and no event began, or was changed, since the visit before."""
-    before = date.min
-    for each in assessments:
-        answered = any(event.onset <= each.day and (event.onset >= before or event.changed) for event in history.events)
-        if each.reported and not answered:
-            text = Line(_("The visit of %(day)s reports an adverse event: enter it."), (("day", each.day.isoformat()),))
-            yield Prompt(Kind.REPORTED, history.subject, each.event, each.day, text)
-        before = each.day

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
 
+from django.db.models import Q
+
 from patients.models import Subject
 from randomization.models import AllocatedArm
 from spinetrial.access.gate import AnyActor, list_records, masked
@@ -62,3 +64,15 @@ def _record(actor: AnyActor, subject: Subject, reason: str) -> None:
             return
     with acting(actor):
         record_event(act, subject_id=subject.pk, site_id=subject.site_id)
+
+
+def reveal_arms(actor: AnyActor, subjects: Iterable[Subject | int], reason: str) -> dict[int, Arm]:
+    """`arms_for`, for a page that compares the arms: one entry on the trail of the person per purpose and day."""
+    found = arms_for(actor, subjects)
+    if found and actor.pk is not None:
+        act = f"{VIEWED}: {reason}"
+        midnight = datetime.combine(clock.now().date(), time(), tzinfo=UTC)
+        if not AuditEntry.among(Q(act=act, actor_id=actor.pk, at__gte=midnight)).exists():
+            with acting(actor):
+                record_event(act, user_id=actor.pk)
+    return found

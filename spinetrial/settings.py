@@ -259,8 +259,6 @@ CELERY_BEAT_SCHEDULE = {
     "plan clocks": {"task": "adverse_events.tasks.plan_clocks", "schedule": 5 * 60},
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": PLAN_SECONDS},
     "send messages": {"task": "spinetrial.outbox.tasks.send_due", "schedule": SEND_SECONDS},
-    "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": 60 * 60},
-    "resend": {"task": "followup.tasks.send_due", "schedule": 5 * 60},
     "import dictionaries": {"task": "adverse_events.tasks.import_dictionaries", "schedule": 5 * 60},
     "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},
     "tell signers": {"task": "spinetrial.crf.tasks.tell_signers", "schedule": 5 * 60},

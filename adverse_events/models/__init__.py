@@ -7,6 +7,7 @@ from adverse_events.models.event import (
     CLOCK_LABELS,
     CRITERIA,
     ENDED,
+    LEVEL_TERMS,
     PHASE_LABELS,
     RELATED,
     Action,
@@ -16,8 +17,10 @@ from adverse_events.models.event import (
     Phase,
     Relation,
     check_ctcae_code,
+    reporting_visits,
     term_label,
 )
+from adverse_events.models.grades import GradePeriod, course_of
 from adverse_events.models.meddra import (
     ImportState,
     Language,
@@ -38,6 +41,7 @@ __all__ = [
     "CLOCK_LABELS",
     "CRITERIA",
     "ENDED",
+    "LEVEL_TERMS",
     "PHASE_LABELS",
     "RELATED",
     "Action",
@@ -45,6 +49,7 @@ __all__ = [
     "ClockState",
     "Coding",
     "CtcaeEdition",
+    "GradePeriod",
     "How",
     "ImportState",
     "Language",
@@ -65,5 +70,7 @@ __all__ = [
     "ReportKind",
     "SaeReport",
     "check_ctcae_code",
+    "course_of",
+    "reporting_visits",
     "term_label",
 ]

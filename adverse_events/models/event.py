@@ -10,16 +10,27 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Min, OuterRef, Q, Subquery
-from django.utils.translation import get_language
+from django.utils.functional import lazy
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from spinetrial.access.gate import SYSTEM, list_records
 from spinetrial.crf.forms import yes_no
 from spinetrial.crf.models import SubjectRecord
 from spinetrial.crf.rules import known_codes, since_1900
-from spinetrial.protocol import CURRENT
+from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.text import gettext_noop
 from spinetrial.terminology import ctcae
+from spinetrial.terminology.vertebrae import LEVELS
+
+#: Terms that are about a vertebra or the cord beside it, so that the level is asked: fracture (spinal and any),
+#: myelitis, compression of the cord, radiculitis, and pain of back, bone and tumour.
+LEVEL_TERMS = (
+    "10041569", "10017076", "10028524", "10041549", "10061928", "10003988", "10006002", "10045158",
+)  # fmt: skip
+
+#: Ten years of follow-up are offered as the visit of a report.
+_LAST_MONTH = 120
 
 #: Days after the last fraction up to which an event counts as acute (RTOG).
 ACUTE_DAYS = 90
@@ -38,6 +49,23 @@ def term_label(code: str) -> str:
         return code
     chinese = ctcae.name_zh(code) if (get_language() or "").startswith("zh") else ""
     return f"{chinese} ({term.term})" if chinese else term.term
+
+
+def _event_title(code: str) -> str:
+    return events.event_title(CURRENT, code, gettext)
+
+
+_title = lazy(_event_title, str)  # the choices outlive the request, and with it the language
+
+
+def reporting_visits() -> list[tuple[str, Any]]:
+    """Events of the schedule at which an adverse event can be told, with their titles."""
+    codes = [event.code for event in CURRENT.events_before_visits] + [rule.code for rule in CURRENT.visits]
+    if CURRENT.repeating is not None:
+        rule = CURRENT.repeating
+        months = range(rule.first_months, _LAST_MONTH + 1, rule.every_months)
+        codes += [f"{rule.code_prefix}{each}" for each in months]
+    return [(code, _title(code)) for code in dict.fromkeys(codes)]
 
 
 class Relation(models.TextChoices):
@@ -162,9 +190,24 @@ class AdverseEvent(SubjectRecord):
         help_text=_("CTCAE version 5.0. Type a part of the term or a synonym, in English or Chinese."),
     )
     ctcae_version = models.CharField(max_length=8, default=CURRENT.dictionaries.ctcae, editable=False)
-    grade = models.PositiveSmallIntegerField(_("CTCAE grade"), choices=[(grade, str(grade)) for grade in range(1, 6)])
+    grade = models.PositiveSmallIntegerField(
+        _("CTCAE grade, the worst"),
+        choices=[(grade, str(grade)) for grade in range(1, 6)],
+        help_text=_("If the grade changed, enter its course under “Grade periods” too."),
+    )
+    worse_than_before = _tick(
+        _("Worse than before: the condition was there at baseline already and has become worse since"),
+    )
+    vertebra = models.CharField(_("Vertebra"), max_length=3, choices=[(level, level) for level in LEVELS], blank=True)
     flare = _tick(_("Pain flare: a passing increase of pain within 10 days of the start of radiotherapy"))
     onset_date = models.DateField(_("Start date"))
+    reported_visit = models.CharField(
+        _("Reported at the visit"),
+        max_length=8,
+        choices=reporting_visits,
+        blank=True,
+        help_text=_("Leave blank if it was learned of between the visits."),
+    )
     outcome = models.CharField(_("Outcome"), max_length=12, choices=Outcome.choices)
     end_date = models.DateField(
         _("End date"), null=True, blank=True, help_text=_("Of an event that is over. Fatal: date of death.")
@@ -209,6 +252,10 @@ class AdverseEvent(SubjectRecord):
             ),
             models.CheckConstraint(condition=Q(ctcae_code__regex=r"^[0-9]{8}$"), name="adverseevent_ctcae_code_form"),
             models.CheckConstraint(condition=~Q(ctcae_version=""), name="adverseevent_ctcae_version_kept"),
+            known_codes("vertebra", list(LEVELS), blank=True),
+            models.CheckConstraint(
+                condition=Q(reported_visit__regex=r"^([A-Z]{1,4}[0-9]{0,3})?$"), name="adverseevent_visit_code_form"
+            ),
             known_codes("outcome", Outcome.values),
             known_codes("action", Action.values),
             *(

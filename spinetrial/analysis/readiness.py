@@ -17,6 +17,7 @@ from patients.models import Milestones, Subject
 from spinetrial.access.gate import AnyActor, list_records, masked, may
 from spinetrial.analysis.overview import Overview, overviews, visit_specs
 from spinetrial.analysis.reconciliation import reconcile
+from spinetrial.analysis.visit_events import Contradiction, mismatches
 from spinetrial.audit.clock import now
 from spinetrial.crf.models import Draft
 from spinetrial.crf.registry import all_specs, get_spec
@@ -35,6 +36,7 @@ class BlockerKind(StrEnum):
     UNVERIFIED = "unverified"
     CODING = "coding"
     SERIOUS = "serious"
+    CONTRADICTION = "contradiction"
     VISIT = "visit"
     FORM = "form"
     SCREENING = "screening"
@@ -49,6 +51,7 @@ BLOCKER_LABELS = {
     BlockerKind.UNVERIFIED: gettext_lazy("Critical items not verified"),
     BlockerKind.CODING: gettext_lazy("Adverse events not coded in MedDRA"),
     BlockerKind.SERIOUS: gettext_lazy("Serious events and deaths not reconciled"),
+    BlockerKind.CONTRADICTION: gettext_lazy("Visits and adverse events that contradict each other"),
     BlockerKind.VISIT: gettext_lazy("Visits due without a form"),
     BlockerKind.FORM: gettext_lazy("Forms not entered"),
     BlockerKind.SCREENING: gettext_lazy("Screening not finished"),
@@ -80,6 +83,7 @@ def readiness(actor: AnyActor, rows: Sequence[Overview] | None = None) -> list[B
         *_unsigned(rows),
         *_unverified(actor, subjects),
         *_adverse_events(actor, subjects),
+        *_contradictions(actor, subjects),
         *_missing(rows, actor),
         *_drafts(actor, subjects),
     ]
@@ -179,6 +183,18 @@ def _adverse_events(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[B
             )
             what = f"{line.term}: {', '.join(line.points)}"
             yield Blocker(BlockerKind.SERIOUS, subject.site.code, subject.code, what, url)
+
+
+def _contradictions(actor: AnyActor, subjects: dict[int, Subject]) -> Iterator[Blocker]:
+    for pk, found in mismatches(actor, subjects).items():
+        site, code = subjects[pk].site.code, subjects[pk].code
+        for each in found:
+            words = {"visit": events.event_title(CURRENT, each.visit, _)}
+            if each.kind is Contradiction.NONE_SAID:
+                what = _("%(visit)s says no adverse event, but one is recorded") % words
+            else:
+                what = _("%(visit)s reports an adverse event, but none is recorded") % words
+            yield Blocker(BlockerKind.CONTRADICTION, site, code, what, reverse("adverse_events", args=[code]))
 
 
 def _missing(rows: Sequence[Overview], actor: AnyActor) -> Iterator[Blocker]:

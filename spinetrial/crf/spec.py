@@ -180,11 +180,16 @@ class Offer:
 
 @dataclass(frozen=True)
 class Beside:
-    """What a form's page shows beside its own answers: words at an item, links (label and address), an offer."""
+    """What a form's page shows beside its own answers: words at an item, links (label and address), an offer.
+
+    `lines` are what other forms say of the same things, above the form under `title`.
+    """
 
     hints: Mapping[str, str] = field(default_factory=dict)
     links: tuple[tuple[str, str], ...] = ()
     offer: Offer | None = None
+    title: str | Promise = ""
+    lines: tuple[str, ...] = ()
 
 
 def _nothing(what: object, actor: Actor) -> None:
@@ -193,6 +198,10 @@ def _nothing(what: object, actor: Actor) -> None:
 
 def _nothing_beside(subject: object, event: str) -> Beside:
     return Beside()
+
+
+def _nowhere(record: SubjectRecord) -> str:
+    return ""
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: form classes are kept per spec
@@ -205,6 +214,7 @@ class CrfSpec:
     `after_save(record, actor)` runs inside the saving transaction, for what follows from the data (milestones).
     `beside(subject, event)` tells what the page shows beside the form, for a subject obtained through the gate.
     `enter` is the policy action that lets a person save it.
+    `leads_to(record)` is the URL name of a page of the subject that comes after a save; empty: the subject's own page.
     """
 
     code: str
@@ -219,6 +229,7 @@ class CrfSpec:
     before_save: Callable[[CrfForm, Actor], None] = field(default=_nothing)
     after_save: Callable[[SubjectRecord, Actor], None] = field(default=_nothing)
     beside: Callable[[Any, str], Beside] = field(default=_nothing_beside)
+    leads_to: Callable[[SubjectRecord], str] = field(default=_nowhere)
     expected: bool = True
     page: str = ""  # URL name of a page of its own instead of the generic form; takes the subject code
 

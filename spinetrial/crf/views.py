@@ -301,7 +301,7 @@ def _after_save(request: SignedInRequest, spec: CrfSpec, subject: Any, record: S
         for candidate in following:
             if may(request.user, candidate.enter, subject.site_id):
                 return crf_url(candidate, code, event if candidate.keeping is Keeping.PER_EVENT else ONCE_KEY)
-    return reverse("subject", args=[code])
+    return reverse(spec.leads_to(record) or "subject", args=[code])
 
 
 # --- what the template needs ---
@@ -410,6 +410,8 @@ def form_context(
                 *_notes(spec, record, form),
             ],
             "has_next": spec.keeping is not Keeping.REPEATING,
+            "beside": beside.lines,
+            "beside_title": _(str(beside.title)) if beside.title else "",
             "sections": sections,
             "rows": rows,
             "has_next_query": from_list and replies,

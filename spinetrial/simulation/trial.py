@@ -15,6 +15,7 @@ from typing import Any
 
 from django.core import mail
 
+from adverse_events.baseline import conditions_of
 from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.facts import canonical, digest, facts_of
 from adverse_events.models import AdverseEvent, ReportKind
@@ -154,6 +155,8 @@ class _Participant:
         self.index = rng.choice(_LEVELS[1:-1])
         self.responds = rng.random() < 0.72
         self.survival = timedelta(days=round(rng.expovariate(1 / 620)) + 20)
+        self.onsets: list[date] = []
+        self.asked_on: date | None = None  # the last visit that asked about adverse events
 
     def moment(self, day: date) -> datetime:
         """A working hour of that day at the site."""
@@ -380,6 +383,7 @@ class _Participant:
         if rng.random() < 0.09:
             onset = days[0] + timedelta(days=rng.randint(20, 300))
             acts.append((onset + timedelta(days=rng.randint(1, 3)), 1, ("sae", onset)))
+        self.onsets = [act[2][-1] for act in acts]
         loses_touch = rng.random() < 0.04
         acts.append((death + timedelta(days=rng.randint(1, 9)), 0, ("death", death)))
         yield from self._acts(acts, death, loses_touch)
@@ -489,11 +493,12 @@ class _Participant:
             "ecog": str(rng.choice([0, 1, 1, 2])),
             "index_treatment": "none",
             "new_systemic": False,
-            "ae_any": False,
+            "ae_any": any((self.asked_on is None or self.asked_on < onset) and onset <= day for onset in self.onsets),
             "survival": "alive",
         }
         values |= {"nrs_missing": "too_ill"} if ill else {"nrs_worst": pain}
         rows = self._taken(dose) if values["analgesics"] == "some" else []
+        self.asked_on = day
         if not ill:
             self._answer_questionnaire(event, pain, str(values["analgesics"]), rows)
         record = self.enter(VISIT, values, {"analgesics_taken": rows}, event=event)
@@ -626,7 +631,18 @@ class _Participant:
                 "aware_at": aware,
                 "unexpected": True,
             }
-        record = self.enter(ADVERSE_EVENT, values)
+        if values["ctcae_code"] == "10041569":
+            values["vertebra"] = self.index
+        known = AdverseEvent(ctcae_code=values["ctcae_code"], vertebra=values.get("vertebra", ""))
+        values["worse_than_before"] = any(each.matches(known) for each in conditions_of(self.subject))
+        grade, onset = values["grade"], values["onset_date"]
+        periods = []
+        # A chance of its own, so that the rest of the demonstration stays as it was.
+        if grade > 1 and random.Random(f"{self.subject.code}{onset}").random() < 0.5:
+            periods = [(onset, grade - 1), (onset + timedelta(days=1), grade)]
+        record = self.enter(
+            ADVERSE_EVENT, values, {"periods": [{"from_date": day, "grade": each} for day, each in periods]}
+        )
         if act[0] == "sae":
             self._report(record, forgotten=rng.choice([False, False, False, True]))
 

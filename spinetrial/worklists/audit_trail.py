@@ -58,6 +58,7 @@ ACTS = {
     "logged off: idle": gettext_lazy("logged off after a pause"),
     "access list exported": gettext_lazy("access list exported"),
     "open points exported": gettext_lazy("open points exported"),
+    "safety listing exported": gettext_lazy("listing of adverse events exported"),
     "casebook downloaded": gettext_lazy("casebook downloaded"),
     "all casebooks downloaded": gettext_lazy("all casebooks downloaded"),
     "site data downloaded": gettext_lazy("data of the site downloaded"),
@@ -81,6 +82,8 @@ _PLACES = {
     "subject page": gettext_lazy("page of the participant"),
     "allocation page": gettext_lazy("page of the allocation"),
     "slip": gettext_lazy("printed slip"),
+    "narrative": gettext_lazy("narrative of an adverse event"),
+    "safety by arm": gettext_lazy("safety table by arm"),
 }
 _KEPT_ACTS = ("insert", "update", "delete")
 

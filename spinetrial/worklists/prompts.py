@@ -101,9 +101,7 @@ def _histories(rows: Sequence[Overview], pain: Mapping[int, Mapping[str, PainAtV
         scans[scan.subject_id].append(Scan(scan.event, day, tuple(readings[scan.pk]), bool(scan.cord_injury)))
     events: dict[int, list[Event]] = defaultdict(list)
     for event in rows_of(AdverseEvent, ids):
-        events[event.subject_id].append(
-            Event(event.onset_date, event.ctcae_code, bool(event.flare), event.row_version > 1)
-        )
+        events[event.subject_id].append(Event(event.onset_date, event.ctcae_code, bool(event.flare)))
     found = {}
     for each in rows:
         pk, stones = each.subject.pk, each.milestones
@@ -140,7 +138,6 @@ def _assessment(visit: Visit, at: PainAtVisit | None) -> Assessment:
         examined=bool({visit.motor, visit.sensory} & {Deficit.NONE.value, Deficit.PRESENT.value} or deficits),
         deficits=frozenset(deficits),
         frankel="" if visit.frankel == Frankel.NOT_DONE else visit.frankel,
-        reported=visit.ae_any is True,
     )
 
 

@@ -14,12 +14,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from adverse_events.clocks import running_clocks
+from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.models import AdverseEvent
 from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
 from spinetrial.access.models import TrialState
 from spinetrial.analysis.overview import Overview, expected_specs, overviews, visit_specs
+from spinetrial.analysis.visit_events import Contradiction, mismatches
 from spinetrial.audit.clock import now
 from spinetrial.crf.draft_views import entry_url
 from spinetrial.crf.drafts import clock_text, unfinished
@@ -168,6 +170,34 @@ def _prompt_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Ta
             if each.url:
                 due, today = each.prompt.by, row.subject.site.today()
                 yield Task(each.text, each.url, row.subject, due, today, _("Enter"), each.state)
+
+
+def _event_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Task]:
+    """Visits and adverse event forms that contradict each other."""
+    if not may(request.user, "ae.enter"):
+        return
+    found = mismatches(request.user, [row.subject.pk for row in rows])
+    for row in rows:
+        subject = row.subject
+        if subject.pk not in found or not may(request.user, "ae.enter", subject.site_id):
+            continue
+        for each in found[subject.pk]:
+            words = {"visit": events.event_title(CURRENT, each.visit, _), "n": len(each.events)}
+            if each.kind is Contradiction.NONE_ENTERED:
+                what = _("%(visit)s reports an adverse event: enter it") % words
+                yield Task(what, crf_url(ADVERSE_EVENT, subject.code, "new"), subject, None, subject.site.today(),
+                           _("Enter"), "due")  # fmt: skip
+            else:
+                what = (
+                    ngettext(
+                        "%(visit)s says no adverse event, but %(n)d is recorded: correct one of them",
+                        "%(visit)s says no adverse event, but %(n)d are recorded: correct one of them",
+                        len(each.events),
+                    )
+                    % words
+                )
+                url = reverse("adverse_events", args=[subject.code])
+                yield Task(what, url, subject, None, subject.site.today(), _("Check"), "due")
 
 
 def _safety_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:

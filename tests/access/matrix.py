@@ -158,9 +158,15 @@ POST meddra_import         403 403 403 403  405 403 403 403  403 403 403 403  40
 GET  meddra_force          403 403 403 403  405 403 403 403  403 403 403 403  403   log
 POST meddra_force          403 403 403 403  404 403 403 403  403 403 403 403  403   log
 ANY  meddra_changes        403 403 403 403  302 403 403 403  403 403 403 403  403   log
-ANY  reminders             200 200 200 200  200 200 403 403  200 200 200 200  403   log
-GET  reminder_stop         200 200 403 403  403 403 403 403  404 404 403 403  403   log
-POST reminder_stop         422 422 403 403  403 403 403 403  404 404 403 403  403   log
+GET  safety                200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST safety                405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  safety:arm            200 200 403 200  200 403 403 403  200 200 403 200  403   log
+GET  safety_participants   200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST safety_participants   405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  safety_listing        200 200 403 200  200 200 403 403  200 200 403 200  403   log
+POST safety_listing        405 405 403 405  405 405 403 403  405 405 403 405  403   log
+GET  ae_narrative          200 200 403 200  200 200 403 403  404 404 403 404  403   log
+POST ae_narrative          405 405 403 405  405 405 403 403  405 405 403 405  403   log
 GET  questionnaire_link    200 200 403 403  403 403 403 403  404 404 403 403  403   log
 POST questionnaire_link    422 422 403 403  403 403 403 403  404 404 403 403  403   log
 GET  questionnaire_slip    302 302 403 403  403 403 403 403  404 404 403 403  403   log
@@ -339,6 +345,7 @@ GET  data_version          403 403 403 403  200 200 403 403  403 403 403 403  40
 GET  export_zip            403 403 403 403  200 200 403 403  403 403 403 403  403   log
 ANY  allocation_slip       200 200 403 200  200 200 403 403  404 404 403 404  403   log
 ANY  radiotherapy          200 200 403 200  200 200 403 403  404 404 404 404  403   log
+GET  safety:arm            200 200 403 200  200 200 403 403  200 200 403 200  403   log
 POST list_open             403 403 403 403  403 403 200 403  403 403 403 403  403   log
 ANY  crf_answers:arm       200 200 403 200  200 200 403 403  404 404 404 404  403   log
 """
@@ -366,11 +373,13 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "access_review_csv": lambda w: {"pk": w.review.pk},
     "ctcae_guide": lambda w: {"?": "value=10016256"},
     "ctcae_term": lambda w: {"code": "10016256"},
+    "safety:arm": lambda w: {"?": "by=arm"},
+    "safety_participants": lambda w: {"?": "show=any"},
+    "ae_narrative": lambda w: {"pk": w.event.pk},
     "draft": lambda w: {"spec_code": "P.DM", "key": "form"},
     "draft_discard": lambda w: {"spec_code": "P.DM", "key": "form"},
     "site_edit": lambda w: {"code": "NK"},
     "message_stop": lambda w: {"pk": w.message.pk},
-    "reminder_stop": lambda w: {"pk": w.reminder.pk},
     "response": lambda w: {"event": "W2"},
     "analgesics_live": lambda w: {"event": "W2"},
     "crf": lambda w: {"spec_code": "P.DM", "key": "form"},

@@ -46,18 +46,30 @@ FATAL = {
 
 
 def event(
-    subject: Subject, actor: User, *, on: date = date(2025, 12, 1), record=None, explain: str = "seen before", **changes
+    subject: Subject,
+    actor: User,
+    *,
+    on: date = date(2025, 12, 1),
+    record=None,
+    explain: str = "seen before",
+    periods=(),
+    explanations=None,
+    **changes,
 ) -> AdverseEvent:
-    """Enter or change an adverse event by the road of the screen; `explain`: why expectedness is not as listed."""
+    """Enter or change an adverse event by the road of the screen.
+
+    `periods`: (from date, grade) each; `explain`: why expectedness is not as listed.
+    """
     with at(noon(on)):
         return enter(
             ADVERSE_EVENT,
             subject,
             actor,
             {**EVENT, **changes},
+            {"periods": [{"from_date": day, "grade": grade} for day, grade in periods]},
             record=record,
+            explanations={**({"ae_expectedness_differs": explain} if explain else {}), **(explanations or {})},
             reason="correction" if record else "",
-            explanations={"ae_expectedness_differs": explain} if explain else None,
         )
 
 

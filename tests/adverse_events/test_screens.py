@@ -1,4 +1,4 @@
-"""List, safety page and term search: who sees what, counts made by hand, no arm anywhere."""
+"""List, safety page and term search: who sees what, no arm anywhere."""
 
 from datetime import date, timedelta
 
@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from adverse_events.models import AdverseEvent
-from adverse_events.safety import count_terms, serious_events, worst_grades
+from adverse_events.safety import serious_events
 from spinetrial.audit.clock import at
 from spinetrial.review import trial
 from tests.adverse_events.helpers import AWARE, DERMATITIS, FATIGUE, MYELITIS, SERIOUS, SPINAL_FRACTURE, event, sent
@@ -33,30 +33,6 @@ def safety_rows(cast):
     event(a2, cast.coordinator_a, ctcae_code=SPINAL_FRACTURE, grade=2, **SERIOUS)
     event(b1, cast.coordinator_b, grade=3)
     return a1, a2, b1
-
-
-def test_terms_are_counted_by_hand(safety_rows):
-    lines = {line.label: line for line in count_terms(AdverseEvent.objects.all())}
-    assert lines["Fatigue"].by_grade == (0, 1, 2, 0, 0)
-    assert (lines["Fatigue"].any_grade, lines["Fatigue"].severe) == (3, 2)
-    assert lines["Dermatitis radiation"].by_grade == (1, 0, 0, 0, 0)
-    assert lines["Spinal fracture"].by_grade == (0, 1, 0, 0, 0)
-
-
-def test_terms_stand_by_organ_class_in_the_order_of_nci(safety_rows):
-    socs = [line.soc for line in count_terms(AdverseEvent.objects.all())]
-    assert socs == [
-        "General disorders and administration site conditions",
-        "Injury, poisoning and procedural complications",
-        "Injury, poisoning and procedural complications",
-    ]
-
-
-def test_the_worst_grade_counts_in_whatever_order(safety_rows):
-    a1 = safety_rows[0]
-    events = list(AdverseEvent.objects.all())
-    assert worst_grades(events) == worst_grades(reversed(events))
-    assert worst_grades(events)[(a1.pk, FATIGUE)] == 3
 
 
 def test_overdue_reports_come_first(cast, safety_rows):

@@ -201,25 +201,6 @@ def test_a_later_reading_of_that_level_closes_it(later, closed):
     assert kinds(scans=[scan(90, DOUBT)], ended=True) == []
 
 
-# --- events a visit speaks of ---
-
-
-@pytest.mark.parametrize(
-    ("onset", "changed", "closed"),
-    [(100, False, True), (14, False, True), (13, False, False), (13, True, True), (101, False, False)],
-)
-def test_a_reported_event_is_entered_since_the_visit_before(onset, changed, closed):
-    visits = [at(14, 3), at(100, 3, reported=True)]
-    event = Event(day(onset), OTHER, changed=changed)
-    assert kinds(assessments=visits, events=[event]) == ([] if closed else [Kind.REPORTED])
-
-
-def test_each_visit_asks_for_its_own_event():
-    visits = [at(14, 3, reported=True), at(100, 3, reported=True)]
-    assert kinds(assessments=visits) == [Kind.REPORTED, Kind.REPORTED]
-    assert kinds(assessments=visits, events=[Event(day(10), OTHER)]) == [Kind.REPORTED]
-
-
 # --- whatever the rows are ---
 
 numbers = st.integers(-5, 400)
@@ -233,7 +214,6 @@ assessments = st.lists(
         examined=st.booleans(),
         deficits=st.frozensets(st.sampled_from(["motor", "sensory", "bladder"])),
         frankel=st.sampled_from(["", "A", "C", "E"]),
-        reported=st.booleans(),
     ),
     max_size=6,
 )

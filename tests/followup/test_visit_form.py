@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
+from django.urls import reverse
 
 from followup.crfs import IMAGING, VISIT
 from followup.models import MissedReason, ScoreMissingReason, Visit, VisitAnalgesic
@@ -12,6 +13,8 @@ from followup.response import NeReason
 from patients.milestones import milestones_of
 from patients.models import Withdrawal
 from spinetrial.audit.acting import acting
+from spinetrial.audit.clock import at
+from spinetrial.crf.forms import form_data
 from spinetrial.crf.save import EntryRefused
 from spinetrial.crf.spec import check_spec
 from spinetrial.review.models import Query
@@ -23,6 +26,7 @@ from tests.followup.helpers import (
     NOT_EXAMINED,
     change,
     milestones,
+    noon,
     registered,
     treated,
     visit,
@@ -357,3 +361,17 @@ def test_a_change_of_mode_takes_the_findings_away(cast, subject):
 def test_a_missed_visit_keeps_nothing_of_the_examination(cast, subject):
     record = visit(subject, cast.coordinator_a, status="missed", missed_reason="refused", motor="none", ecog="1")
     assert (record.mode, record.motor, record.ecog, record.missed_reason) == ("", "", "", "refused")
+
+
+@pytest.mark.parametrize(("said", "page"), [(True, "adverse_events"), (False, "subject"), (None, None)])
+def test_the_question_for_adverse_events_needs_an_answer_and_yes_leads_to_their_list(cast, client, said, page):
+    followed = treated(cast.coordinator_a, cast.site_a)
+    client.force_login(cast.coordinator_a)
+    with at(noon(DONE["visit_date"])):
+        data = {**form_data(VISIT, {**DONE, "ae_any": said}, {}), "seen_version": "0", "save": "1"}
+        answer = client.post(reverse("crf_edit", args=[followed.code, "F.VISIT", "M3"]), data)
+    if page is None:
+        assert answer.status_code == 422
+        assert not Visit.objects.exists()
+    else:
+        assert answer.url == reverse(page, args=[followed.code])

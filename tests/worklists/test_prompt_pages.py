@@ -132,19 +132,10 @@ def test_a_deficit_of_the_baseline_is_not_new(client, cast, subject):
     assert set(on_page(client, cast.coordinator_a, subject)) == {"image"}
 
 
-def test_a_reported_event_is_asked_for_until_one_began_since_the_visit_before(client, cast, subject):
-    visit(subject, cast.coordinator_a, "W2", visit_date=date(2025, 10, 3), nrs_worst=5)
-    visit(subject, cast.coordinator_a, "M3", nrs_worst=5, ae_any=True)
-    enter(ADVERSE_EVENT, subject, cast.coordinator_a, {**EVENT, "onset_date": date(2025, 9, 10)})
-    assert set(on_page(client, cast.coordinator_a, subject)) == {"reported"}
-    enter(ADVERSE_EVENT, subject, cast.coordinator_a, {**EVENT, "onset_date": date(2025, 11, 10)})
-    assert on_page(client, cast.coordinator_a, subject) == {}
-
-
 def test_the_end_of_follow_up_ends_what_needs_the_participant(client, cast, subject):
-    visit(subject, cast.coordinator_a, "M3", nrs_worst=9, ae_any=True)
+    visit(subject, cast.coordinator_a, "M3", nrs_worst=9)
     milestones(subject, followup_ended_on=date(2026, 1, 1))
-    assert set(on_page(client, cast.coordinator_a, subject)) == {"reported"}
+    assert on_page(client, cast.coordinator_a, subject) == {}
 
 
 def test_another_site_is_told_nothing(client, cast, subject):

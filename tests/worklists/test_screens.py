@@ -12,6 +12,7 @@ from patients.crfs import DEMOGRAPHICS, SCREEN_FAILURE
 from patients.models import Demographics
 from radiotherapy.crfs import COURSE
 from spinetrial.access.models import User
+from spinetrial.analysis.readiness import readiness
 from spinetrial.audit.clock import at
 from spinetrial.crf.save import enter
 from spinetrial.crf.state import State
@@ -258,6 +259,17 @@ def test_a_visit_that_reports_an_event_asks_for_it(client, cast):
     assert any(asked in what for _group, what, _code in tasks(client, cast.coordinator_a))
     event(followed, cast.coordinator_a)
     assert not any(asked in what for _group, what, _code in tasks(client, cast.coordinator_a))
+
+
+def test_a_visit_that_says_no_event_is_held_against_those_that_started_before_it(client, cast):
+    followed = treated(cast.coordinator_a, cast.site_a)
+    visit(followed, cast.coordinator_a, "M3", ae_any=False)
+    event(followed, cast.coordinator_a)
+    found = [what for _group, what, _code in tasks(client, cast.coordinator_a)]
+    assert any("Month 3 says no adverse event, but 1 is recorded" in what for what in found)
+    (blocker,) = [each for each in readiness(cast.data_manager) if each.kind == "contradiction"]
+    assert (blocker.subject, blocker.what) == (followed.code, "Month 3 says no adverse event, but one is recorded")
+    assert not [each for each in readiness(cast.coordinator_b) if each.kind == "contradiction"]
 
 
 # --- history ---
