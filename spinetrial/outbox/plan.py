@@ -11,8 +11,8 @@ from spinetrial.access.gate import list_records
 from spinetrial.audit.acting import SystemActor, acting
 from spinetrial.outbox.models import Message
 
-#: Rows of one transaction: larger ones gain nothing. In a long one PostgreSQL walks over every earlier state of a chain
-#: of the trail, and whoever else writes about that participant waits.
+#: Rows of one transaction: larger ones gain nothing. In a long one PostgreSQL walks over every earlier state of the
+#: same chain of the trail, and whoever else writes about that participant waits.
 BATCH = 100
 
 
