@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from adverse_events.expectedness import propose
-from adverse_events.models import CRITERIA, AdverseEvent, term_label
+from adverse_events.models import CRITERIA, AdverseEvent, GradePeriod, course_of, term_label
 from patients.milestones import milestones_of
 from patients.models import BaselineAnalgesic, Demographics, PrimaryTumour, SitesOfDisease, Status
 from spinetrial.access.gate import of_subject
@@ -84,6 +84,7 @@ def facts_of(event: AdverseEvent) -> dict[str, Any]:
         "history": [name for name in _HISTORY if status and getattr(status, name)],
         "analgesics": [[row.drug, plain(row.dose), plain(row.times)] for row in drugs],
         "ctcae_code": event.ctcae_code,
+        "course": _course(event, of_subject(subject, GradePeriod).filter(parent=event)),
         "list_says_unexpected": propose(event.ctcae_code, event.grade).unexpected,
         "explanation": next((row.text for (check, _match), row in explained.items() if check == DIFFERS), ""),
         "rt_start": plain(stones.rt_start),
@@ -95,6 +96,10 @@ def facts_of(event: AdverseEvent) -> dict[str, Any]:
         "death_date": plain(stones.death_date),
     }
     return found | {name: plain(getattr(event, name)) for name in _EVENT}
+
+
+def _course(event: AdverseEvent, periods: Iterable[GradePeriod]) -> list[list[Any]]:
+    return [[plain(day), grade] for day, grade in course_of(event, periods)]
 
 
 def _age(born: date, day: date) -> int:
@@ -149,6 +154,9 @@ def lines_of(facts: Mapping[str, Any]) -> list[Line]:
         if name == "aware_at":
             value = datetime.fromisoformat(value) if value else None
         lines.append(Line(name, str(field.verbose_name), field_text(field, value)))
+        if name == "grade":
+            course = facts["course"] if len(facts["course"]) > 1 else []
+            lines.append(Line("course", _("Grade over time"), "; ".join(f"{day}: {grade}" for day, grade in course)))
         if name == "unexpected":
             lines.append(Line("list", _("By the list of expected reactions"), list_text(facts)))
             lines.append(Line("explanation", _("Why it is different here"), facts["explanation"]))
@@ -162,9 +170,10 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[L
     return [(old[line.key], line) for line in lines_of(after) if old[line.key].text != line.text]
 
 
-def changed_since(event: AdverseEvent, facts: Mapping[str, Any]) -> bool:
-    """Whether the event itself says something else now than in a signed report."""
-    return any(plain(getattr(event, name)) != facts[name] for name in ("ctcae_code", *_EVENT))
+def changed_since(event: AdverseEvent, periods: Iterable[GradePeriod], facts: Mapping[str, Any]) -> bool:
+    """Whether the event itself, or its grade over time, says something else now than in a signed report."""
+    changed = any(plain(getattr(event, name)) != facts[name] for name in ("ctcae_code", *_EVENT))
+    return changed or _course(event, periods) != facts["course"]
 
 
 def _of(model: Any, name: str, value: Any) -> str:

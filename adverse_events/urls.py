@@ -21,6 +21,7 @@ urlpatterns = [
     path("meddra/<int:pk>/in-force/", coding_views.meddra_force, name="meddra_force"),
     path("ctcae/expected/", report_views.ctcae_expected, name="ctcae_expected"),
     path("ctcae/", ctcae_views.ctcae_lookup, name="ctcae"),
+    path("ctcae/search/", ctcae_views.ctcae_search, name="ctcae_search"),
     path("ctcae/guide/", ctcae_views.ctcae_guide, name="ctcae_guide"),
     path("ctcae/load/", ctcae_views.ctcae_load, name="ctcae_load"),
     path("ctcae/<slug:code>/", ctcae_views.ctcae_term, name="ctcae_term"),

@@ -19,8 +19,8 @@ from followup import questionnaire
 from followup.models import Channel, PatientReport
 from followup.questionnaire import Standing
 from followup.visits import SubjectVisit, expected_visits, expected_visits_of
-from patients.models import Consent, Contact, Subject
-from patients.subjects import read_contact
+from patients.models import Consent, Subject
+from patients.subjects import has_email, read_contact
 from spinetrial.access.gate import list_records, of_subject
 from spinetrial.access.models import StudySite
 from spinetrial.audit.acting import SystemActor
@@ -109,9 +109,7 @@ def why_not(message: Message) -> str:
     consent = _consent(subject)
     if consent is None or not consent.messages_by_email:
         return _("the participant did not agree to e-mail")
-    contacts = list_records(SENDER, Contact, "contacts.view").filter(subject=subject)
-    # An address is stored encrypted; that there is none shows without reading it.
-    return "" if contacts.exclude(email="").exists() else _("no e-mail address is stored")
+    return "" if has_email(SENDER, subject) else _("no e-mail address is stored")
 
 
 def compose(message: Message) -> EmailMessage:

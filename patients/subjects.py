@@ -67,6 +67,11 @@ def read_contact(actor: AnyActor, subject: Subject, why: str) -> Contact | None:
         return list_records(actor, Contact, "contacts.view").filter(subject=subject).first()
 
 
+def has_email(actor: AnyActor, subject: Subject) -> bool:
+    """Whether an address is stored. It is encrypted: that there is none shows without reading it."""
+    return list_records(actor, Contact, "contacts.view").filter(subject=subject).exclude(email="").exists()
+
+
 def purge_of(subject: Subject) -> AuditEntry | None:
     """The entry of the trail that says when, by whom and why the contact details of `subject` were deleted."""
     return AuditEntry.of_subject(subject.pk).filter(act=PURGED).last()

@@ -12,7 +12,15 @@ from django.utils.translation import gettext as _
 
 from adverse_events.clocks import clocks_of
 from adverse_events.facts import changed_since
-from adverse_events.models import AdverseEvent, MissedDeadline, Outcome, ReportKind, SaeReport, term_label
+from adverse_events.models import (
+    AdverseEvent,
+    GradePeriod,
+    MissedDeadline,
+    Outcome,
+    ReportKind,
+    SaeReport,
+    term_label,
+)
 from patients.models import EndOfStudy, Milestones, Subject
 from patients.models.consent import DeathCause
 from spinetrial.access.gate import AnyActor, list_records
@@ -41,13 +49,16 @@ def reconcile(
 ) -> list[Line]:
     """One line per serious event and per death without a fatal event, of subjects obtained through the gate.
 
-    `events`: those of the subjects, where they are at hand. Five questions to the database at most, however many
+    `events`: those of the subjects, where they are at hand. Six questions to the database at most, however many
     participants. Death of the cancer itself needs no adverse event;
     a death of another or an unknown cause does.
     """
     versions: dict[int, list[SaeReport]] = defaultdict(list)
     for report in list_records(actor, SaeReport, "crf.view").filter(subject__in=subjects).order_by("event", "number"):
         versions[report.event_id].append(report)
+    periods: dict[int, list[GradePeriod]] = defaultdict(list)
+    for period in list_records(actor, GradePeriod, "crf.view").filter(subject__in=subjects):
+        periods[period.parent_id].append(period)
     explained = set(
         list_records(actor, MissedDeadline, "crf.view").filter(subject__in=subjects).values_list("event_id", "clock")
     )
@@ -71,7 +82,7 @@ def reconcile(
             continue
         death = deaths.get(event.subject_id)
         points = [
-            *_against_reports(event, versions[event.pk]),
+            *_against_reports(event, periods[event.pk], versions[event.pk]),
             *_against_deadlines(event, explained, moment),
             *_against_death(event, death),
         ]
@@ -85,7 +96,7 @@ def reconcile(
     return sorted(lines, key=lambda line: (line.subject.code, line.event.pk if line.event else 0))
 
 
-def _against_reports(event: AdverseEvent, versions: list[SaeReport]) -> list[str]:
+def _against_reports(event: AdverseEvent, periods: list[GradePeriod], versions: list[SaeReport]) -> list[str]:
     if not event.serious:
         return [_("reported, but no longer serious")]
     if not versions:
@@ -97,7 +108,7 @@ def _against_reports(event: AdverseEvent, versions: list[SaeReport]) -> list[str
         found.append(_("not sent: report %(numbers)s") % {"numbers": ", ".join(unsent)})
     if versions[-1].kind != ReportKind.FINAL:
         found.append(_("no final report"))
-    if changed_since(event, versions[-1].facts):
+    if changed_since(event, periods, versions[-1].facts):
         found.append(_("changed since the last report"))
     return found
 

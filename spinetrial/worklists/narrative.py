@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -105,10 +106,10 @@ def _event(event: AdverseEvent, stones: Milestones) -> _Facts:
 
 def _seriousness(event: AdverseEvent) -> _Facts:
     held = [ADVERSE_EVENT.label(name) for name in CRITERIA if getattr(event, name)]
-    return [
-        (_("Serious because"), "; ".join(held) or _("not serious")),
-        *_answers(event, "unexpected", "aware_at", "reported_at"),
-    ]
+    found = [(_("Serious because"), "; ".join(held) or _("not serious")), *_answers(event, "unexpected", "aware_at")]
+    if event.reported_at is not None:
+        found.append((_("Sent to the sponsor"), f"{timezone.localtime(event.reported_at):%Y-%m-%d %H:%M}"))
+    return found
 
 
 def _cause(event: AdverseEvent) -> _Facts:

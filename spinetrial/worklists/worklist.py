@@ -79,6 +79,7 @@ def worklist(request: SignedInRequest) -> HttpResponse:
         for row in rows:
             tasks += _entry_tasks(request, row)
         tasks += _prompt_tasks(request, rows)
+        tasks += _event_tasks(request, rows)
         tasks += _draft_tasks(request, site)
     if may(user, "safety.view"):
         tasks += _safety_tasks(request, site)

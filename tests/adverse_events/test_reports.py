@@ -175,7 +175,7 @@ def test_a_version_keeps_what_was_printed_and_a_follow_up_says_what_changed(cast
     second = signed(changed, cast.investigator_a, AWARE + timedelta(days=9))
     found = {after.label: (before.text, after.text) for before, after in changes(first.facts, second.facts)}
     assert found == {
-        "CTCAE grade": ("1", "2"),
+        "CTCAE grade, the worst": ("1", "2"),
         "End date": ("", "2025-10-09"),
         "Outcome": ("Not recovered, goes on", "Recovered"),
     }

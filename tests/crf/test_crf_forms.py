@@ -360,9 +360,9 @@ GROUPS = {
 
 
 def test_every_repeating_group_is_tried():
-    """Answers to the criteria are made by the eligibility page, which has tests of its own."""
+    """But those with tests of their own: criteria (eligibility page), grade periods, the participant's own report."""
     groups = {f"{spec.code}.{group.key}" for spec in all_specs() for group in spec.rows}
-    assert groups == {*GROUPS, "P.SCREEN.answers"}
+    assert groups == {*GROUPS, "P.SCREEN.answers", "A.AE.periods", "F.EPRO.analgesics_taken"}
 
 
 @pytest.mark.parametrize("name", GROUPS)

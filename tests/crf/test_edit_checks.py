@@ -450,7 +450,9 @@ def test_an_answer_blanked_because_it_is_hidden_now_counts_as_changed(cast, foll
     visit(followed, cast.coordinator_a, "M3", on=date(2025, 12, 30), **dead)
     fatal = {"grade": 5, "sae_death": True, "outcome": "fatal", "end_date": date(2025, 12, 23), "aware_at": noon(TODAY)}
     more = {"ctcae_code": MYELITIS, "unexpected": False}
-    enter(ADVERSE_EVENT, followed, cast.coordinator_a, {**EVENT, **fatal, **more, "end_date": date(2025, 12, 24)})
+    values = {**EVENT, **fatal, **more, "end_date": date(2025, 12, 24)}
+    explained = {"ae_expectedness_differs": "known of this dose"}
+    enter(ADVERSE_EVENT, followed, cast.coordinator_a, values, explanations=explained)
     assert queries(followed) == []
     values = {**DONE, **dead, "survival": "alive"}
     enter(VISIT, followed, cast.coordinator_a, values, record=Visit.objects.get(), reason="alive after all")

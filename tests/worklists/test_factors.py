@@ -90,13 +90,13 @@ def test_people_of_a_site_read_the_table_and_compare_nothing(client, cast, switc
 def test_more_participants_ask_no_more_questions(client, cast, switched, django_assert_num_queries):
     client.force_login(cast.data_manager)
     client.get(reverse("factors"), {"from": "fpm2021"})
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(16):
         client.get(reverse("factors"), {"from": "fpm2021"})
     for _number in range(2):
         subject = treated(cast.coordinator_a, cast.site_a)
         baseline(subject)
         visit(subject, cast.coordinator_a, nrs_worst=4, analgesics="some", rows=[PATCH])
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(16):
         client.get(reverse("factors"), {"from": "fpm2021"})
 
 

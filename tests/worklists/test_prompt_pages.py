@@ -152,5 +152,5 @@ def test_many_participants_ask_no_more_questions(cast, subject, django_assert_nu
         image(each, cast.assessor_a, "U1", imaging_date=date(2026, 1, 20))
     for some in ([subject], [subject, other]):
         rows = overviews(cast.coordinator_a, some)
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(12):
             open_prompts(cast.coordinator_a, rows)
