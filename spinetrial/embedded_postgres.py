@@ -35,7 +35,12 @@ SHARED_PLACE = Path("/var/lib/spinetrial")
 USUAL_PLACES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 # Without DETAIL lines and statements the log holds no value of a record.
 QUIET_LOG = {"log_error_verbosity": "terse", "log_min_error_statement": "panic"}
-FAST_AND_LOSABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_AND_LOSABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum_vacuum_cost_delay": "0",
+}
 
 
 class PostgresError(Exception):

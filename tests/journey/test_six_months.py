@@ -158,6 +158,7 @@ def test_six_months_of_one_participant(participant, clock, watched):
         picker.fill("Pain")
         page.get_by_role("option", name=re.compile("^Pain")).first.click()
         fill(page, ADVERSE_EVENT, {"grade": 2, "flare": True, "onset_date": "2025-09-11", "outcome": "recovered"})
+        answer(page, ADVERSE_EVENT, "worse_than_before", True)
         fill(page, ADVERSE_EVENT, {"end_date": "2025-09-20", "action": "none", "treated": "False"})
         for cause, relation in (("radiotherapy", "probable"), ("disease", "possible"), ("systemic", "unrelated")):
             answer(page, ADVERSE_EVENT, f"relation_{cause}", relation)
