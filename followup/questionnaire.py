@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
@@ -50,6 +50,8 @@ REASON = "answered by the participant"
 STEPS = ("pain", "medicines", "which", "check")
 #: Lines for medicines that are not on the list, and the longest name of one.
 OTHERS, OTHER_NAME = 2, 80
+#: So long after the last day of its link an unconfirmed answer is kept: the window of a visit can still be corrected.
+KEPT_FOR = timedelta(days=30)
 #: Largest number of one medicine in 24 hours that a person can mean.
 MOST = Decimal(50)
 
@@ -305,6 +307,12 @@ def do_submit(link: Link) -> PatientReport:
     if not isinstance(report, PatientReport):
         raise TypeError("F.EPRO is kept in PatientReport")
     return report
+
+
+def do_forget_unsent() -> int:
+    """Delete answers nobody confirmed whose link ran out KEPT_FOR ago; returns how many. They never were trial data."""
+    rows = list_records(PARTICIPANT, PendingAnswers, "epro.enter")
+    return rows.filter(invitation__expires__lt=now().date() - KEPT_FOR).delete()[0]
 
 
 def _usable(link: Link) -> Invitation:

@@ -262,6 +262,7 @@ CELERY_BEAT_SCHEDULE = {
     "import dictionaries": {"task": "adverse_events.tasks.import_dictionaries", "schedule": 5 * 60},
     "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},
     "tell signers": {"task": "spinetrial.crf.tasks.tell_signers", "schedule": 5 * 60},
+    "forget unsent answers": {"task": "followup.tasks.forget_unsent_answers", "schedule": 24 * 60 * 60},
     "forget old drafts": {"task": "spinetrial.crf.tasks.forget_old_drafts", "schedule": 24 * 60 * 60},
 }
 # `@shared_task` binds to the application that exists at first use, and a check counts once it is imported.

@@ -53,16 +53,17 @@ def make_staff(starts: date) -> Staff:
     }
     people: dict[str, User] = {}
     hashed = make_password(DEMO_PASSWORD)  # once: it is made to be slow
+
+    def make(name: str, full_name: str, role: Role, site: StudySite | None) -> None:
+        user = User(username=name, full_name=full_name, email=f"{name}@example.org", password=hashed)
+        accounts.do_create_user(SIMULATION, user)
+        recorded = {"trained_on": starts, "delegated_on": starts} if site else {}
+        accounts.do_grant(SIMULATION, Membership(user=user, role=role, site=site, starts=starts, **recorded))
+        people[name] = user
+
     for role, full_name in PEOPLE.items():
         for site in sites.values() if role in SITE_ROLES else [None]:
-            user = User(
-                username=user_name(role, site),
-                full_name=f"{full_name} {site.code}" if site else full_name,
-                email=f"{user_name(role, site)}@example.org",
-                password=hashed,
-            )
-            accounts.do_create_user(SIMULATION, user)
-            recorded = {"trained_on": starts, "delegated_on": starts} if site else {}
-            accounts.do_grant(SIMULATION, Membership(user=user, role=role, site=site, starts=starts, **recorded))
-            people[user.username] = user
+            make(user_name(role, site), f"{full_name} {site.code}" if site else full_name, role, site)
+    # Somebody to approve what the first one codes.
+    make("data-manager-2", "Zheng Data-Manager", Role.DATA_MANAGER, None)
     return Staff(sites, people)

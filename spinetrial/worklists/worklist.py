@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from adverse_events.clocks import running_clocks
 from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.models import AdverseEvent
+from adverse_events.reports import unexplained_misses
 from patients.models import Subject
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, may, requires
@@ -202,12 +203,13 @@ def _event_tasks(request: SignedInRequest, rows: list[Overview]) -> Iterator[Tas
 
 
 def _safety_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
-    """Serious events a report is waited for, by the deadline of their most urgent clock (D20)."""
+    """Serious events a report is waited for, by their most urgent clock (D20), and misses nobody gave a reason for."""
     rows = list_records(request.user, AdverseEvent, "safety.view").filter(aware_at__isnull=False)
     if site:
         rows = rows.filter(subject__site=site)
     moment = now()
-    for event, clock in running_clocks(rows.select_related("subject__site")):
+    events = list(rows.select_related("subject__site"))
+    for event, clock in running_clocks(events):
         subject = event.subject
         words = {"term": event.display_ctcae_code(), "clock": clock.label}
         what = _("Report serious event: %(term)s (%(clock)s)") % words
@@ -215,6 +217,15 @@ def _safety_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:
         state = "overdue" if clock.missed(moment) else "due"
         local = clock.due.astimezone(subject.site.zone).date()
         yield Task(what, url, subject, local, subject.site.today(), _("Report"), state, left=clock.countdown(moment))
+    if not may(request.user, "ae.enter"):
+        return
+    for event, clock in unexplained_misses(request.user, events, moment):
+        subject = event.subject
+        words = {"term": event.display_ctcae_code(), "clock": clock.label}
+        what = _("Say why the deadline was missed: %(term)s (%(clock)s)") % words
+        url = reverse("sae_miss", args=[subject.code, event.pk, clock.code])
+        local = clock.due.astimezone(subject.site.zone).date()
+        yield Task(what, url, subject, local, subject.site.today(), _("Explain"), "overdue")
 
 
 def _query_tasks(request: SignedInRequest, site: Any) -> Iterator[Task]:

@@ -304,6 +304,24 @@ def test_a_miss_without_words_or_of_an_unknown_clock_is_refused(cast, serious):
 # --- screens ---
 
 
+def test_the_worklist_asks_for_the_reason_of_a_deadline_met_late_until_it_is_given(cast, client, serious):
+    def asked(person):
+        client.force_login(person)
+        groups = client.get(reverse("worklist")).context["groups"]
+        return [item["url"] for group in groups for item in group["items"] if "why the deadline" in item["what"]]
+
+    late = AWARE + timedelta(days=2)
+    with at(late):
+        assert asked(cast.coordinator_a) == [], "what still waits for its report is told as that"
+    sent(serious, cast.investigator_a, AWARE + 30 * HOUR)
+    with at(late):
+        wanted = reverse("sae_miss", args=[serious.subject.code, serious.pk, "SPONSOR"])
+        assert asked(cast.coordinator_a) == [wanted]
+        assert asked(cast.monitor_a) == []
+        do_explain_miss(cast.coordinator_a, again(serious), "SPONSOR", "staff", "week-end; a deputy is named now")
+        assert asked(cast.coordinator_a) == []
+
+
 def open_page(client, person, name, record, *more):
     client.force_login(person)
     return client.get(reverse(name, args=[record.subject.code, record.pk, *more]))

@@ -10,7 +10,7 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from followup import questionnaire
+from followup import questionnaire, tasks
 from followup.crfs import REPORT, VISIT
 from followup.models import Channel, Invitation, PatientAnalgesic, PatientReport, PendingAnswers, Visit
 from followup.questionnaire import PARTICIPANT, REASON, NotOpen, Standing
@@ -143,6 +143,16 @@ def test_an_unfinished_questionnaire_goes_on_where_it_stopped_on_another_device(
         assert other.post(link, {"language": "en"}).headers["Location"] == f"{link}medicines/"
         assert re.search(r'<input[^>]*value="7"[^>]*checked', other.get(f"{link}pain/").content.decode())
     assert not PatientReport.objects.exists()
+
+
+def test_answers_never_sent_are_forgotten_a_month_after_the_last_day_of_the_link(cast, subject):
+    link = link_of(cast, subject)  # until 2 January
+    with today():
+        Client().post(link, {"language": "en"})
+    for day, left in ((date(2026, 2, 1), 1), (date(2026, 2, 2), 0)):
+        with today(day):
+            tasks.forget_unsent_answers.delay()
+        assert PendingAnswers.objects.count() == left
 
 
 def test_two_devices_and_a_double_click_make_one_report(cast, subject):
