@@ -1,6 +1,7 @@
 """How the trial runs: accrual against plan, visits in time, missing pain scores, pain over time, the flow of people.
 
-All figures are pooled over the arms, whoever looks: results by arm belong to the report of a locked data version.
+All figures are pooled over the arms; pain can be asked for by arm by those who may see it. Results by arm belong to the
+report of a locked data version.
 Each function below is arithmetic on rows gathered once; the number of queries does not grow with the participants.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -28,6 +30,7 @@ from followup.responses import PainAtVisit, pain_of
 from followup.visits import rows_of
 from patients.models import BaselinePain, Milestones, ScreenFailure, Subject
 from patients.models.consent import FailureReason
+from randomization.arms import reveal_arms
 from spinetrial.access.context import chosen_site
 from spinetrial.access.gate import SignedInRequest, list_records, requires, sites_for
 from spinetrial.access.models import StudySite
@@ -35,9 +38,11 @@ from spinetrial.access.people import study_sites
 from spinetrial.audit.clock import now
 from spinetrial.outbox.models import Message, MessageState
 from spinetrial.protocol import CURRENT, events
+from spinetrial.protocol.model import Arm
 from spinetrial.protocol.schedule import VisitState
 from spinetrial.reports.figures import Series, line_plot
 from spinetrial.reports.views import svg
+from spinetrial.worklists.safety import may_compare
 
 #: The sponsor's plan: the whole sample randomised within two years of the first person screened.
 PLANNED_MONTHS = 24
@@ -212,39 +217,63 @@ def missing_pain(data: Gathered) -> dict[str, Any]:
     }
 
 
-def pain_over_time(data: Gathered) -> dict[str, Any]:
-    """Worst pain at the index site by visit, both arms together: number, mean, standard deviation, median."""
+def pain_over_time(data: Gathered, arms: dict[int, Arm] | None = None) -> dict[str, Any]:
+    """Worst pain at the index site by visit: number, mean, standard deviation, median.
+
+    `arms`: who is in which arm, for those who may see it; without it both arms together.
+    """
     randomized = {pk for pk, row in data.milestones.items() if row.randomized_on is not None}
-    scores: dict[str, list[int]] = {"BL": [value for pk, value in data.baseline.items() if pk in randomized]}
+    scores: dict[str, dict[int, int]] = {"BL": {pk: score for pk, score in data.baseline.items() if pk in randomized}}
     for event, visits in _by_event(data).items():
-        scores[event] = [at_visit.pain for _subject, at_visit in visits if at_visit.pain is not None]
-    rows, points, ticks, counts = [], [], [], []
-    for place, (event, values) in enumerate(scores.items()):
-        title = events.event_title(CURRENT, event, _)
-        mean = statistics.fmean(values) if values else None
-        spread = statistics.stdev(values) if len(values) > 1 else None
-        middle = statistics.median(values) if values else None
-        rows.append([title, str(len(values)), *(_number(each) for each in (mean, spread, middle))])
-        ticks.append((float(place), event))
-        counts.append(str(len(values)))
-        if mean is not None:
-            points.append((float(place), mean))
+        scores[event] = {pk: at_visit.pain for pk, at_visit in visits if at_visit.pain is not None}
+    groups = {"": randomized}
+    if arms is not None:
+        groups = {_(arm.name): {pk for pk, each in arms.items() if each.code == arm.code} for arm in CURRENT.arms}
+    rows, series, under = [], [], []
+    for number, (name, group) in enumerate(groups.items()):
+        points, counts = [], []
+        for place, (event, found) in enumerate(scores.items()):
+            values = [score for pk, score in found.items() if pk in group]
+            mean = statistics.fmean(values) if values else None
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            middle = statistics.median(values) if values else None
+            title = [events.event_title(CURRENT, event, _), *([name] if arms is not None else [])]
+            rows.append([*title, str(len(values)), *(_number(each) for each in (mean, spread, middle))])
+            counts.append(str(len(values)))
+            if mean is not None:
+                points.append((float(place), mean))
+        series.append(Series(name or _("Mean of the worst pain in 24 h"), tuple(points), dashed=number > 0))
+        under.append((name or _("Number"), counts))
     drawing = line_plot(
-        [Series(_("Mean of the worst pain in 24 h"), tuple(points))],
+        series,
         x_label=_("Visit"),
         y_label=_("NRS, 0 to 10"),
-        x_ticks=ticks,
+        x_ticks=[(float(place), event) for place, event in enumerate(scores)],
         y_top=10,
         y_step=2,
-        under=[(_("Number"), counts)],
+        under=under,
         nothing=_("No pain scores yet"),
     )
+    if arms is None:
+        text = _("Both arms together, all recorded scores; who died or left is no longer in it.")
+    else:
+        text = _(
+            "Mean of the worst pain in 24 h in each arm, all recorded scores; who died or left is no longer in it. "
+            "This is no result of the trial: that is in the report of a locked data version."
+        )
     return {
         "id": "pain",
         "title": _("Pain over time"),
-        "text": _("Both arms together, all recorded scores; who died or left is no longer in it."),
+        "text": text,
         "image": _image(drawing),
-        "header": [_("Visit"), _("Number"), _("Mean"), _("Standard deviation"), _("Median")],
+        "header": [
+            _("Visit"),
+            *([_("Arm")] if arms is not None else []),
+            _("Number"),
+            _("Mean"),
+            _("Standard deviation"),
+            _("Median"),
+        ],
         "rows": rows,
     }
 
@@ -409,20 +438,43 @@ def _share_of_plan(request: SignedInRequest, sites: Sequence[StudySite]) -> floa
 @requires("dashboard.view")
 @require_safe
 def dashboard(request: SignedInRequest) -> HttpResponse:
-    """Every figure with its table; each box of the flow leads to its participants."""
+    """Every figure with its table; each box of the flow leads to its participants.
+
+    `?by=arm` draws pain for each arm, for those who may see the arm at every site counted; the trail keeps who looked.
+    """
     data = gather(request)
+    sites = list(study_sites())
+    comparing = may_compare(request.user, _counted_sites(request, sites))
+    by_arm = request.GET.get("by") == "arm"
+    if by_arm and not comparing:
+        raise PermissionDenied
     panels: list[dict[str, Any]] = []
     if data.subjects:
-        first = accrual(data, _today(data), _share_of_plan(request, list(study_sites())))
+        arms = reveal_arms(request.user, data.subjects, "pain by arm") if by_arm else None
+        first = accrual(data, _today(data), _share_of_plan(request, sites))
         clocks = reporting_clocks([subject.pk for subject in data.subjects])
-        panels = [panel for panel in (clocks, first, pain_over_time(data), compliance(data), missing_pain(data),
+        panels = [panel for panel in (clocks, first, pain_over_time(data, arms), compliance(data), missing_pain(data),
                                       reminders(data)) if panel]  # fmt: skip
     flow = [
         {"label": box.label, "count": len(members(data, box)), "url": reverse("flow", args=[box.key]),
          "level": box.level}
         for box in FLOW
     ]  # fmt: skip
-    return render(request, "worklists/dashboard.html", {"panels": panels, "flow": flow if data.subjects else []})
+    context = {
+        "panels": panels,
+        "flow": flow if data.subjects else [],
+        "by_arm": by_arm,
+        "may_compare": comparing,
+    }
+    return render(request, "worklists/dashboard.html", context)
+
+
+def _counted_sites(request: SignedInRequest, sites: Sequence[StudySite]) -> frozenset[int]:
+    """The sites whose participants the page counts."""
+    chosen, allowed = chosen_site(request, "dashboard.view"), sites_for(request.user, "dashboard.view")
+    if chosen is not None:
+        return frozenset({chosen.pk})
+    return frozenset(site.pk for site in sites if allowed is None or site.pk in allowed)
 
 
 @requires("dashboard.view")

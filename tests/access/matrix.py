@@ -302,6 +302,7 @@ ANY  response              200 200 200 200  200 200 403 403  404 404 404 404  40
 GET  factors               200 200 403 200  200 200 403 403  200 200 403 200  403   log
 POST factors               405 405 403 405  405 405 403 403  405 405 403 405  403   log
 GET  dashboard             200 200 403 200  200 200 403 403  200 200 403 200  403   log
+GET  dashboard:arm         200 200 403 200  200 403 403 403  200 200 403 200  403   log
 POST dashboard             405 405 403 405  405 405 403 403  405 405 403 405  403   log
 GET  flow                  200 200 403 200  200 200 403 403  200 200 403 200  403   log
 POST flow                  405 405 403 405  405 405 403 403  405 405 403 405  403   log
@@ -344,6 +345,7 @@ GET  data_version          403 403 403 403  200 200 403 403  403 403 403 403  40
 GET  export_zip            403 403 403 403  200 200 403 403  403 403 403 403  403   log
 ANY  allocation_slip       200 200 403 200  200 200 403 403  404 404 403 404  403   log
 ANY  radiotherapy          200 200 403 200  200 200 403 403  404 404 404 404  403   log
+GET  dashboard:arm         200 200 403 200  200 200 403 403  200 200 403 200  403   log
 GET  safety:arm            200 200 403 200  200 200 403 403  200 200 403 200  403   log
 POST list_open             403 403 403 403  403 403 200 403  403 403 403 403  403   log
 ANY  crf_answers:arm       200 200 403 200  200 200 403 403  404 404 404 404  403   log
@@ -373,6 +375,7 @@ PATHS: dict[str, Callable[[World], Mapping[str, Any]]] = {
     "ctcae_guide": lambda w: {"?": "value=10016256"},
     "ctcae_term": lambda w: {"code": "10016256"},
     "safety:arm": lambda w: {"?": "by=arm"},
+    "dashboard:arm": lambda w: {"?": "by=arm"},
     "safety_participants": lambda w: {"?": "show=any"},
     "ae_narrative": lambda w: {"pk": w.event.pk},
     "draft": lambda w: {"spec_code": "P.DM", "key": "form"},

@@ -3,6 +3,7 @@
 import base64
 import re
 import statistics
+from collections import Counter
 from datetime import date
 
 import pytest
@@ -14,6 +15,8 @@ from followup.models import Visit
 from patients.models import BaselinePain, Milestones, Subject
 from spinetrial.access.models import User
 from spinetrial.audit.clock import at
+from spinetrial.audit.models import AuditEntry
+from spinetrial.protocol import CURRENT
 from spinetrial.worklists.dashboard import FLOW
 from tests.conftest import own_database
 from tests.simulated import EVENING
@@ -96,6 +99,26 @@ def test_no_figure_tells_the_arm(client, small_trial, user):
     whole = text + "".join(base64.b64decode(image).decode() for image in images)
     for words in ("Involved", "Whole vertebra", "whole vertebra"):
         assert words not in whole
+
+
+def test_pain_by_arm_adds_up_to_the_pooled_numbers_and_is_on_the_trail(client, small_trial):
+    pooled = {row[0]: int(row[1]) for row in panel(page(client, "data-manager"), "pain")["rows"]}
+    client.force_login(User.objects.get(username="data-manager"))
+    with at(EVENING):
+        rows = panel(client.get(reverse("dashboard"), {"by": "arm"}), "pain")["rows"]
+    found = Counter()
+    for visit, _arm, number, *_more in rows:
+        found[visit] += int(number)
+    assert found == pooled
+    assert {row[1] for row in rows} == {arm.name for arm in CURRENT.arms}
+    assert AuditEntry.objects.filter(act="arm viewed: pain by arm", actor__contains="data-manager").count() == 1
+
+
+@pytest.mark.parametrize("user", ["statistician", "assessor-bj"])
+def test_whoever_is_masked_compares_no_arms(client, small_trial, user):
+    client.force_login(User.objects.get(username=user))
+    with at(EVENING):
+        assert client.get(reverse("dashboard"), {"by": "arm"}).status_code == 403
 
 
 @pytest.mark.parametrize("user", ["custodian", "administrator", "assessor-bj"])
