@@ -160,22 +160,23 @@ def planned_messages(sites: list[StudySite]) -> list[Planned]:
                     about=about,
                 )
             )
-        for line in lines:
-            if not _escalated(line.visit, today):
-                continue
-            for person in investigators.get(site.pk, ()):
-                wanted.append(
-                    Planned(
-                        kind=ESCALATION,
-                        key=f"{ESCALATION}:{line.subject.pk}:{line.visit.event}:{person.pk}",
-                        site_id=site.pk,
-                        subject_id=line.subject.pk,
-                        event=line.visit.event,
-                        recipient_id=person.pk,
-                        due=today,
-                        not_before=morning,
-                    )
-                )
+        late = [line for line in lines if _escalated(line.visit, today)]
+        # One participant after the other for each person: rows of one participant that follow each other would make
+        # their chain of the trail grow within one transaction, which PostgreSQL does not like.
+        wanted += [
+            Planned(
+                kind=ESCALATION,
+                key=f"{ESCALATION}:{line.subject.pk}:{line.visit.event}:{person.pk}",
+                site_id=site.pk,
+                subject_id=line.subject.pk,
+                event=line.visit.event,
+                recipient_id=person.pk,
+                due=today,
+                not_before=morning,
+            )
+            for person in investigators.get(site.pk, ())
+            for line in late
+        ]
     return wanted
 
 

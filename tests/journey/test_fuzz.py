@@ -279,7 +279,7 @@ def test_a_planted_server_error_is_found(fuzz, monkeypatch):
     def broken(*_args, **_kwargs):
         raise ValueError("planted")
 
-    monkeypatch.setattr("spinetrial.outbox.views.events.event_title", broken)
+    monkeypatch.setattr("spinetrial.outbox.views.all_kinds", broken)
     planted = Fuzz(fuzz.world)
     planted.send("path", reverse("messages"))
     assert "ValueError: planted" in planted.faults["path"][0]

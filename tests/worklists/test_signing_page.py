@@ -356,6 +356,7 @@ def test_a_participant_is_reviewed_and_signed_by_keyboard(live, browser_page, wi
     tab_to("Sign the ticked forms")
     page.keyboard.press("Enter")
     page.get_by_text("Signed: 1 form.").wait_for()
+    page.wait_for_load_state()  # the words are there before the style sheet is
     signature = Signature.objects.get()
     assert (signature.meaning, [row.event for row in signature.records.all()]) == ("authored", ["M3"])
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
