@@ -28,7 +28,6 @@ from adverse_events.models import (
     AdverseEvent,
     Coding,
     How,
-    ImportState,
     Language,
     Level,
     MeddraImport,
@@ -457,7 +456,7 @@ def meddra_import(request: SignedInRequest, pk: int) -> HttpResponse:
     job = get_record(request.user, MeddraImport, "ae.code", pk=pk)
     context = {
         "job": job,
-        "running": job.state in (ImportState.WAITING, ImportState.RUNNING),
+        "running": job.running,
         "step": _STEPS.get(job.step, ""),
         "problems": words_of(job.problems),
     }

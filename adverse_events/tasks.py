@@ -9,7 +9,7 @@ from adverse_events.meddra import jobs
 @shared_task(name="adverse_events.tasks.import_dictionaries")
 def import_dictionaries() -> None:
     """When one is uploaded, and every few minutes: import the dictionaries that wait."""
-    jobs.do_run_waiting()
+    jobs.IMPORTS.do_run_waiting()
 
 
 @shared_task(name="adverse_events.tasks.plan_clocks")

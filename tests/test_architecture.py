@@ -23,6 +23,7 @@ RANKS = {
     "spinetrial.audit": 2,
     "spinetrial.access": 3,
     "spinetrial.review": 4,
+    "spinetrial.jobs": 4,
     "spinetrial.outbox": 4,
     "spinetrial.crf": 5,
     "patients": 6,

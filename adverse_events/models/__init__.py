@@ -22,7 +22,6 @@ from adverse_events.models.event import (
 )
 from adverse_events.models.grades import GradePeriod, course_of
 from adverse_events.models.meddra import (
-    ImportState,
     Language,
     Level,
     MeddraImport,
@@ -51,7 +50,6 @@ __all__ = [
     "CtcaeEdition",
     "GradePeriod",
     "How",
-    "ImportState",
     "Language",
     "Level",
     "MeddraImport",

@@ -11,6 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from spinetrial.crf.rules import known_codes
+from spinetrial.jobs import Job
 
 
 class Level(models.IntegerChoices):
@@ -156,33 +157,14 @@ class MeddraPosting(models.Model):
         return self.gram
 
 
-class ImportState(models.TextChoices):
-    WAITING = "waiting", _("Waiting for the worker")
-    RUNNING = "running", _("Running")
-    DONE = "done", _("Imported")
-    REFUSED = "refused", _("Refused")
+class MeddraImport(Job):
+    """An import asked for on the screen. `problems`: [file, line, code, values] each."""
 
-
-class MeddraImport(models.Model):
-    """An import asked for on the screen: a row that a worker leases, with its progress and its result."""
-
-    state = models.CharField(max_length=8, choices=ImportState.choices, default=ImportState.WAITING)
-    percent = models.PositiveSmallIntegerField(default=0)
-    step = models.CharField(max_length=20, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    lease_until = models.DateTimeField(null=True)
-    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
-    asked_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True)
     file_name = models.CharField(max_length=200)
     stored_as = models.CharField(max_length=200)
     language = models.CharField(max_length=2, choices=Language.choices)
     version = models.CharField(max_length=5, blank=True)  # as confirmed by the person, where the files do not tell
-    problems = models.JSONField(default=list)  # [file, line, code, values]
     release = models.ForeignKey(MeddraRelease, models.PROTECT, null=True, related_name="+")
-
-    class Meta:
-        ordering = ("-id",)
 
     def __str__(self) -> str:
         return f"Import {self.pk}"

@@ -1,5 +1,5 @@
 /* table[data-coding]: arrow keys go between the buttons [data-decide] of its rows; the first of the page has the focus, so
-   that Enter decides row after row. section[data-poll=seconds]: fetched anew from this address until it no longer asks. */
+   that Enter decides row after row. */
 "use strict";
 (() => {
   const tables = [...document.querySelectorAll("table[data-coding]")];
@@ -16,20 +16,4 @@
   if (!location.hash && !document.querySelector("[role=alert]")) {
     document.querySelector("table[data-coding] [data-decide]")?.focus({ preventScroll: true });
   }
-
-  const poll = () => {
-    const section = document.querySelector("section[data-poll]");
-    if (!section) return;
-    setTimeout(async () => {
-      try {
-        const answer = await fetch(location.href, { headers: { "X-Requested-With": "XMLHttpRequest" } });
-        if (answer.status === 401) { location.reload(); return; }
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const fresh = page.getElementById(section.id);
-        if (answer.ok && fresh) section.replaceWith(fresh);
-      } catch { /* asked again next time */ }
-      poll();
-    }, 1000 * Number(section.dataset.poll));
-  };
-  poll();
 })();

@@ -13,7 +13,7 @@ from adverse_events import coding
 from adverse_events.coding import Change, State, Why, coded_terms, do_approve, do_carry, do_code, do_put_in_force
 from adverse_events.meddra.load import do_import
 from adverse_events.meddra.search import search
-from adverse_events.models import Coding, How, ImportState, MeddraImport, MeddraVersion
+from adverse_events.models import Coding, How, MeddraImport, MeddraVersion
 from adverse_events.tasks import import_dictionaries
 from spinetrial.access.policy import Role
 from spinetrial.access.uploads import CappedUpload
@@ -22,6 +22,7 @@ from spinetrial.analysis.snapshot import take_snapshot
 from spinetrial.audit.acting import acting
 from spinetrial.audit.clock import now
 from spinetrial.audit.models import AuditEntry
+from spinetrial.jobs import JobState
 from spinetrial.protocol import CURRENT
 from spinetrial.review import trial
 from spinetrial.review.freezes import do_freeze_part
@@ -378,14 +379,14 @@ def test_an_upload_is_imported_by_the_worker_with_its_progress_and_refusals(
     assert b"data-poll" in client.get(answer.url).content
     import_dictionaries()
     job.refresh_from_db()
-    assert (job.state, job.percent, job.release.version.version) == (ImportState.DONE, 100, "91.0")
+    assert (job.state, job.percent, job.release.version.version) == (JobState.DONE, 100, "91.0")
     upload(zipped(FIRST.content() | {"llt.asc": b"90000011$Sample ache"}).getvalue())
     upload(b"x", language="zh")
     import_dictionaries()
     first, second = MeddraImport.objects.order_by("pk")[1:]
     page = client.get(reverse("meddra_import", args=[first.pk])).content.decode()
     assert "llt.asc, line 1: 2 fields instead of 11." in page
-    assert second.state == ImportState.REFUSED
+    assert second.state == JobState.REFUSED
     assert AuditEntry.objects.filter(act="dictionary refused").count() == 2
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []  # no licensed file stays behind
     assert upload(b"x", language="xx").status_code == 422
@@ -402,16 +403,16 @@ def test_an_import_whose_worker_died_is_taken_up_again_and_given_up_at_last(cast
         "default": {**settings.STORAGES["default"], "OPTIONS": {"location": tmp_path}},
     }
     job = MeddraImport(asked_by=manager, asked_at=now(), language="en", stored_as="meddra/gone.zip")
-    job.state, job.attempts, job.lease_until = ImportState.RUNNING, 1, now()
+    job.state, job.attempts, job.lease_until = JobState.RUNNING, 1, now()
     job.save()
     import_dictionaries()
     job.refresh_from_db()
-    assert (job.state, job.problems[0][2]) == (ImportState.REFUSED, "gone")
-    job.state, job.attempts, job.lease_until = ImportState.RUNNING, 3, now()
+    assert (job.state, job.problems[0][2]) == (JobState.REFUSED, "gone")
+    job.state, job.attempts, job.lease_until = JobState.RUNNING, 3, now()
     job.save()
     import_dictionaries()
     job.refresh_from_db()
-    assert (job.state, job.problems[0][2]) == (ImportState.REFUSED, "crashed")
+    assert (job.state, job.problems[0][2]) == (JobState.REFUSED, "crashed")
 
 
 def test_the_protocol_says_whether_a_second_person_approves():
