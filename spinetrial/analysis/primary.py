@@ -13,27 +13,19 @@ from enum import StrEnum
 
 from followup.response import Category, Reading
 from spinetrial.analysis import sets
-from spinetrial.analysis.data import Snapshot
-from spinetrial.analysis.sets import AnalysisRow, AnalysisSet, Flow, PpReason
-from spinetrial.protocol import get, protocol_hash
-from spinetrial.protocol.model import ArmRole, Protocol
+from spinetrial.analysis.groups import Group
+from spinetrial.analysis.sets import AnalysisRow, AnalysisSet
+from spinetrial.protocol.model import Protocol
 from spinetrial.protocol.text import gettext_noop as _
 from spinetrial.stats.noninferiority import NonInferiorityMethod, NonInferiorityTest, noninferiority_test
 from spinetrial.stats.proportions import ProportionCI, ProportionMethod, proportion_ci
 from spinetrial.stats.risk_difference import DifferenceMethod, RiskDifferenceCI, risk_difference_ci
-from spinetrial.stats.survival import KaplanMeier, LogRank, kaplan_meier, logrank, median_follow_up
-from spinetrial.stats.tables import Fisher2x2, fisher_2x2
-from spinetrial.terminology import ctcae
 
 #: The paper names no interval for a single rate; the exact one never covers less than it says.
 RATE_METHOD = ProportionMethod.CLOPPER_PEARSON
 
 _DIFFERENCE_METHODS = frozenset(each.value for each in DifferenceMethod)
 _TEST_METHODS = frozenset(each.value for each in NonInferiorityMethod)
-
-
-class ProtocolMismatch(Exception):
-    """The data were collected under a protocol version whose text has changed since."""
 
 
 class Conclusion(StrEnum):
@@ -53,15 +45,6 @@ CONCLUSION_LABELS: dict[Conclusion, str] = {
     Conclusion.INFERIOR: _("The study arm is inferior to the control arm."),
     Conclusion.NOT_ESTIMABLE: _("The primary comparison is not estimable."),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A column of the tables: an arm, or everyone while the arm is masked."""
-
-    code: str
-    name: str
-    rows: tuple[AnalysisRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,83 +84,6 @@ class Primary:
     comparisons: tuple[Comparison, ...]
     sensitivity: tuple[Comparison, ...]
     conclusion: Conclusion
-
-
-@dataclass(frozen=True, slots=True)
-class Survival:
-    """Overall survival from randomisation, in months of 365.25/12 days."""
-
-    curves: tuple[tuple[str, KaplanMeier], ...]
-    follow_up: tuple[tuple[str, KaplanMeier], ...]
-    comparison: LogRank | None
-
-
-@dataclass(frozen=True, slots=True)
-class ToxicityCut:
-    """Patients with at least the cut's grade of a term, per group, and the test between the arms (D23)."""
-
-    code: str
-    counts: tuple[tuple[int, int], ...]
-    test: Fisher2x2 | None
-
-
-@dataclass(frozen=True, slots=True)
-class ToxicityRow:
-    term_code: str
-    cuts: tuple[ToxicityCut, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """Everything the report says, as numbers. `masked`: no arm was known to the computation."""
-
-    protocol: Protocol
-    snapshot_sha256: str
-    masked: bool
-    groups: tuple[Group, ...]
-    flow: Flow
-    set_sizes: tuple[tuple[AnalysisSet, tuple[int, ...]], ...]
-    pp_exclusions: tuple[tuple[PpReason, tuple[int, ...]], ...]
-    visits: tuple[tuple[VisitCounts, ...], ...]
-    primary: Primary | None
-    survival: Survival
-    toxicity: tuple[ToxicityRow, ...]
-
-
-def results(snapshot: Snapshot, *, reveal: bool) -> Results:
-    """The analysis of a snapshot. Without `reveal` no table that shows an arm is looked at, and all are one group.
-
-    Raises KeyError or ProtocolMismatch when the snapshot's protocol version is unknown or differs from its hash.
-    """
-    protocol = get(snapshot.protocol_version)
-    if protocol_hash(protocol) != snapshot.protocol_hash:
-        raise ProtocolMismatch(snapshot.protocol_version)
-    seen = snapshot if reveal else snapshot.without_arm()
-    analysed = sets.build(seen, protocol)
-    groups = _groups(protocol, analysed.rows, reveal)
-    return Results(
-        protocol=protocol,
-        snapshot_sha256=snapshot.sha256(),
-        masked=not reveal,
-        groups=groups,
-        flow=analysed.flow,
-        set_sizes=tuple((each, tuple(len(sets.members(g.rows, each)) for g in groups)) for each in AnalysisSet),
-        pp_exclusions=tuple(
-            (reason, tuple(sum(reason in row.pp_reasons for row in group.rows) for group in groups))
-            for reason in PpReason
-        ),
-        visits=tuple(tuple(visit_counts(visit, group, protocol) for group in groups) for visit in analysed.visits),
-        primary=_primary(protocol, groups) if reveal else None,
-        survival=_survival(groups, protocol.primary.analysis.confidence),
-        toxicity=_toxicity(protocol, groups),
-    )
-
-
-def _groups(protocol: Protocol, rows: tuple[AnalysisRow, ...], reveal: bool) -> tuple[Group, ...]:
-    if not reveal:
-        return (Group("ALL", _("All participants"), rows),)
-    arms = (protocol.arm_of_role(ArmRole.STUDY), protocol.arm_of_role(ArmRole.CONTROL))
-    return tuple(Group(arm.code, arm.name, tuple(row for row in rows if row.arm == arm.code)) for arm in arms)
 
 
 def visit_counts(visit: str, group: Group, protocol: Protocol) -> VisitCounts:
@@ -258,7 +164,7 @@ def _responds(protocol: Protocol, reading: str = "", missing: str = "") -> Count
     return counts
 
 
-def _primary(protocol: Protocol, groups: Sequence[Group]) -> Primary:
+def primary_results(protocol: Protocol, groups: Sequence[Group]) -> Primary:
     comparisons = tuple(
         _compare(
             protocol, groups, AnalysisSet(name), code=name, label=sets.SET_LABELS[AnalysisSet(name)],
@@ -326,31 +232,3 @@ def left_out(protocol: Protocol) -> tuple[str, ...]:
         for entry in protocol.sensitivity
         if entry.varies == "missing" and entry.value not in _COUNTED_MISSING
     )
-
-
-def _survival(groups: Sequence[Group], level: float) -> Survival:
-    times = [[row.months for row in group.rows] for group in groups]
-    events = [[int(row.death is not None) for row in group.rows] for group in groups]
-    pairs = list(zip(groups, times, events, strict=True))
-    return Survival(
-        curves=tuple((group.code, kaplan_meier(t, e, level)) for group, t, e in pairs),
-        follow_up=tuple((group.code, median_follow_up(t, e, level)) for group, t, e in pairs),
-        comparison=logrank(times[1], events[1], times[0], events[0]) if len(groups) == 2 else None,
-    )
-
-
-def _toxicity(protocol: Protocol, groups: Sequence[Group]) -> tuple[ToxicityRow, ...]:
-    treated = [sets.members(group.rows, AnalysisSet.SAFETY) for group in groups]
-    codes = {event.code for rows in treated for row in rows for event in row.events}
-    table = []
-    for code in sorted(codes, key=lambda each: (ctcae.get(each).term, each)):
-        cuts = []
-        for cut in protocol.toxicity:
-            counts = tuple((sum(row.worst(code) >= cut.min_grade for row in rows), len(rows)) for rows in treated)
-            test = None
-            if len(counts) == 2:
-                (a, n1), (c, n0) = counts
-                test = fisher_2x2(a, n1 - a, c, n0 - c)
-            cuts.append(ToxicityCut(cut.code, counts, test))
-        table.append(ToxicityRow(code, tuple(cuts)))
-    return tuple(table)

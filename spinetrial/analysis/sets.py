@@ -227,7 +227,8 @@ class _Index:
     """Records of the tables by subject, and rows of repeating groups by their parent record."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self.unmasked = snapshot.unmasked
+        #: A masked snapshot has no targets, whether or not arms were drawn for a dry run.
+        self.shows_targets = snapshot.table("R.RT.targets") is not None
         self._of: dict[str, dict[str, list[dict[str, Value]]]] = {}
         for table in snapshot.tables:
             if any(column.name == "subject" for column in table.columns):
@@ -399,7 +400,7 @@ def _pp_reasons(
     """Failed conditions of D24. The target is judged only where the arm may be known."""
     if not record["eligible_on"] or not data.one("P.SCREEN", subject).get("confirmed"):
         yield PpReason.NOT_ELIGIBLE
-    if data.unmasked and not _target_treated(data, subject, arm, protocol):
+    if data.shows_targets and not _target_treated(data, subject, arm, protocol):
         yield PpReason.WRONG_TARGET
     if fractions < protocol.per_protocol.min_fractions:
         yield PpReason.FEW_FRACTIONS

@@ -25,7 +25,7 @@ from reportlab.platypus import (
 from reportlab.platypus import Paragraph as TextBlock
 
 from spinetrial.reports.document import Block, Document, Facts, Figure, Grid, Heading, Paragraph
-from spinetrial.reports.figures import INK, RULE, SOFT
+from spinetrial.reports.figures.drawing import INK, RULE, SOFT
 from spinetrial.reports.fonts import BOLD, REGULAR, register
 
 _MARGIN = 20 * mm

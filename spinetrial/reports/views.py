@@ -19,16 +19,18 @@ from spinetrial import __version__
 from spinetrial.access.gate import SignedInRequest, requires
 from spinetrial.access.limits import limited
 from spinetrial.access.models import User
+from spinetrial.analysis.groups import Arms
 from spinetrial.analysis.lock import versions
 from spinetrial.analysis.models import DamagedVersion, DataVersion
-from spinetrial.analysis.primary import results
+from spinetrial.analysis.results import results
 from spinetrial.analysis.snapshot import take_snapshot
 from spinetrial.analysis.views import get_version
 from spinetrial.audit.acting import acting, record_event
-from spinetrial.reports.content import Source, build
+from spinetrial.reports.content import build
 from spinetrial.reports.document import Document, Facts, Figure, Grid, Heading, Paragraph
 from spinetrial.reports.fonts import BOLD
 from spinetrial.reports.pdf import render as render_pdf
+from spinetrial.reports.writing import Source
 
 LANGUAGES = ("en", "zh-hans")
 
@@ -53,11 +55,11 @@ def _make(request: HttpRequest, user: User, language: str) -> _Made:
         version = versions(user).first()
     if version is None:
         # Before the first lock: no arm enters the computation, whoever asks.
-        found = results(take_snapshot().without_arm(), reveal=False)
+        found = results(take_snapshot().without_arm(), Arms.POOLED)
         source = Source(number=None, locked_at=None, software_version=__version__)
     else:
         try:
-            found = results(version.snapshot(), reveal=True)
+            found = results(version.snapshot(), Arms.SHOWN)
         except DamagedVersion:
             raise Http404 from None
         source = Source(version.number, version.created_at, version.software_version)

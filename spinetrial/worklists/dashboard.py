@@ -40,7 +40,7 @@ from spinetrial.outbox.models import Message, MessageState
 from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.model import Arm
 from spinetrial.protocol.schedule import VisitState
-from spinetrial.reports.figures import Series, line_plot
+from spinetrial.reports.figures.lines import Series, line_plot
 from spinetrial.reports.views import svg
 from spinetrial.worklists.safety import may_compare
 

@@ -5,14 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from spinetrial.analysis.primary import Conclusion, ProtocolMismatch, results
+from spinetrial.analysis.groups import Arms
+from spinetrial.analysis.primary import Conclusion
+from spinetrial.analysis.results import ProtocolMismatch, results
 from spinetrial.analysis.sets import AnalysisSet
 from tests.analysis.recompute import miettinen_nurminen
 from tests.analysis.trial import failure, make_snapshot, responder, two_arms
 
 
 def analyse(patients, reveal=True):
-    return results(make_snapshot(patients), reveal=reveal)
+    return results(make_snapshot(patients), Arms.SHOWN if reveal else Arms.POOLED)
 
 
 def comparison(found, code):
@@ -148,6 +150,6 @@ def test_sizes_of_the_sets():
 def test_data_of_a_changed_protocol_are_refused():
     snapshot = make_snapshot([])
     with pytest.raises(ProtocolMismatch):
-        results(replace(snapshot, protocol_hash="0" * 64), reveal=True)
+        results(replace(snapshot, protocol_hash="0" * 64), Arms.SHOWN)
     with pytest.raises(KeyError):
-        results(replace(snapshot, protocol_version="9.9"), reveal=True)
+        results(replace(snapshot, protocol_version="9.9"), Arms.SHOWN)

@@ -13,7 +13,8 @@ from patients.models import Contact, Demographics
 from spinetrial.access.gate import SYSTEM
 from spinetrial.analysis import snapshot as reading
 from spinetrial.analysis.data import Kind, UnknownSchema, from_canonical
-from spinetrial.analysis.primary import results
+from spinetrial.analysis.groups import Arms
+from spinetrial.analysis.results import results
 from spinetrial.analysis.snapshot import plain, take_snapshot
 from spinetrial.audit.acting import acting
 from spinetrial.crf.registry import all_specs
@@ -119,7 +120,7 @@ def test_the_number_of_queries_does_not_grow(cast):
 
 def test_the_analysis_reads_what_the_database_gives(small_trial):
     for reveal in (True, False):
-        found = results(take_snapshot(), reveal=reveal)
+        found = results(take_snapshot(), Arms.SHOWN if reveal else Arms.POOLED)
         rows = [row for group in found.groups for row in group.rows]
         assert sorted(row.subject for row in rows) == ["NK-001", "NK-002", "NK-003"]
         assert {(row.nrs, row.omed, row.age) for row in rows} == {(6, Decimal(60), 65)}

@@ -13,13 +13,15 @@ import pypdf
 import pytest
 from django.utils import translation
 
-from spinetrial.analysis.primary import results
+from spinetrial.analysis.groups import Arms
+from spinetrial.analysis.results import results
 from spinetrial.exports.archive import Origin, build_zip
 from spinetrial.protocol import CURRENT
-from spinetrial.reports.content import Source, build, p_value, percent, points
+from spinetrial.reports.content import build
 from spinetrial.reports.document import Figure, Grid
 from spinetrial.reports.pdf import render
 from spinetrial.reports.views import _block, svg
+from spinetrial.reports.writing import Source, p_value, percent, points
 from spinetrial.stats.estimate import Reason, known, not_estimable
 from spinetrial.terminology import ctcae
 from tests.analysis.recompute import expected_lines, pdf_text, squeezed
@@ -53,14 +55,14 @@ def trial():
 
 
 def report(patients, *, reveal=True, language="en", fails=2):
-    found = results(make_snapshot(patients, fails), reveal=reveal)
+    found = results(make_snapshot(patients, fails), Arms.SHOWN if reveal else Arms.POOLED)
     return build(found, SOURCE if reveal else LIVE, language)
 
 
 def test_the_pdf_agrees_with_a_recomputation_from_the_exported_csv():
     snapshot = make_snapshot(trial(), 2)
     archive = build_zip(snapshot, Origin(1, LOCKED, snapshot.sha256(), "1.0"), reveal=True)
-    text = pdf_text(render(build(results(snapshot, reveal=True), SOURCE, "en")))
+    text = pdf_text(render(build(results(snapshot, Arms.SHOWN), SOURCE, "en")))
     lines = expected_lines(archive)
     assert len(lines) == 6
     for line in lines:
@@ -120,7 +122,7 @@ def test_the_hash_of_a_masked_snapshot_is_over_masked_data_alone():
         patient.arm = "WHOLE" if patient.arm == "LOCAL" else "LOCAL"
     one, two = (make_snapshot(patients).without_arm() for patients in (trial(), swapped))
     assert one.sha256() == two.sha256()
-    first, second = (build(results(each, reveal=False), LIVE, "en") for each in (one, two))
+    first, second = (build(results(each, Arms.POOLED), LIVE, "en") for each in (one, two))
     assert render(first) == render(second)
 
 

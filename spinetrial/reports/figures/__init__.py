@@ -1,0 +1,1 @@
+"""Vector figures of the report and of the dashboards, one module each."""

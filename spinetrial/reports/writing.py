@@ -1,0 +1,173 @@
+"""What every section writes with: the report at hand, and numbers in words."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from followup.response import Reading
+from spinetrial.analysis.primary import Comparison
+from spinetrial.analysis.results import Results
+from spinetrial.analysis.sets import AnalysisSet
+from spinetrial.protocol.events import event_title
+from spinetrial.stats.estimate import Estimate, Reason
+from spinetrial.stats.proportions import ProportionCI
+from spinetrial.stats.risk_difference import DifferenceMethod
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which data a report is made from. `number` and `locked_at` are None for data that are not locked."""
+
+    number: int | None
+    locked_at: datetime | None
+    software_version: str
+
+
+class Report:
+    """One report in one language: its results, where they come from, and what every section needs of them.
+
+    `names` are the groups' names in the language, study arm first; `level` is the confidence level in per cent.
+    """
+
+    def __init__(self, results: Results, source: Source) -> None:
+        self.results = results
+        self.source = source
+        self.protocol = results.protocol
+        self.groups = results.groups
+        self.names = [_(group.name) for group in results.groups]
+        self.level = f"{self.protocol.primary.analysis.confidence * 100:g}"
+
+    def version_name(self) -> str:
+        if self.source.number is None:
+            return _("data not locked")
+        return _("data version %(number)d") % {"number": self.source.number}
+
+    def event(self, code: str) -> str:
+        return event_title(self.protocol, code, _)
+
+
+def percent(value: float) -> str:
+    """A proportion in per cent with one decimal and a true minus sign."""
+    number = f"{abs(value) * 100:.1f}"
+    return f"−{number} %" if value < 0 and float(number) else f"{number} %"
+
+
+def points(value: float) -> str:
+    """A difference of proportions in percentage points with one decimal, always signed unless 0."""
+    number = f"{abs(value) * 100:.1f}"
+    if not float(number):
+        return number
+    return f"−{number}" if value < 0 else f"+{number}"
+
+
+def p_value(estimate: Estimate) -> str:
+    """p with three decimals, never 0."""
+    if estimate.value is None:
+        return _("not estimable")
+    return "< 0.001" if estimate.value < 0.0005 else f"{min(estimate.value, 1.0):.3f}"
+
+
+def rate(ci: ProportionCI) -> str:
+    """Counts, rate and interval: "24/33 (72.7 %; 54.5 % to 86.7 %)"."""
+    if ci.estimate.value is None or ci.lower.value is None or ci.upper.value is None:
+        return _("%(x)s/%(n)s (not estimable)") % {"x": ci.x, "n": ci.n}
+    return _("%(x)s/%(n)s (%(rate)s; %(lower)s to %(upper)s)") % {
+        "x": ci.x,
+        "n": ci.n,
+        "rate": percent(ci.estimate.value),
+        "lower": percent(ci.lower.value),
+        "upper": percent(ci.upper.value),
+    }
+
+
+def share(x: int, n: int) -> str:
+    """Counts and rate: "24/33 (72.7 %)"."""
+    return f"{x}/{n} ({percent(x / n)})" if n else f"{x}/{n}"
+
+
+def difference(comparison: Comparison) -> str:
+    """Difference in percentage points with its interval."""
+    found = comparison.difference
+    if found is None:
+        return "–"
+    if found.estimate.value is None or found.lower.value is None or found.upper.value is None:
+        return _("not estimable")
+    return _("%(difference)s (%(lower)s to %(upper)s)") % {
+        "difference": points(found.estimate.value),
+        "lower": points(found.lower.value),
+        "upper": points(found.upper.value),
+    }
+
+
+_METHOD_NAMES = {
+    DifferenceMethod.MIETTINEN_NURMINEN: gettext_noop("Miettinen-Nurminen score interval"),
+    DifferenceMethod.FARRINGTON_MANNING: gettext_noop("Farrington-Manning score interval"),
+    DifferenceMethod.NEWCOMBE: gettext_noop("Newcombe hybrid score interval"),
+    DifferenceMethod.AGRESTI_CAFFO: gettext_noop("Agresti-Caffo interval"),
+}
+
+_READING_NAMES = {
+    Reading.LITERAL.value: gettext_noop("literal reading: any rise of OMED is an increase of analgesics"),
+    Reading.TOLERANT.value: gettext_noop(
+        "tolerant reading: a rise of OMED by 25 % or more is an increase of analgesics"
+    ),
+    Reading.NRS_ONLY.value: gettext_noop("pain score alone"),
+}
+
+_SHORT_SETS = {
+    AnalysisSet.ITT: gettext_noop("ITT"),
+    AnalysisSet.PP: gettext_noop("PP"),
+    AnalysisSet.SAFETY: gettext_noop("Safety"),
+    AnalysisSet.EVALUABLE: gettext_noop("Evaluable"),
+}
+
+
+def percent_of(estimate: Estimate) -> str:
+    return _("not estimable") if estimate.value is None else percent(estimate.value)
+
+
+def number(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return _("not reached") if estimate.reason is Reason.NOT_REACHED else _("not estimable")
+    return f"{estimate.value:.1f}"
+
+
+def with_interval(
+    middle: Estimate, lower: Estimate, upper: Estimate, words: Callable[[float], str] = lambda value: f"{value:.1f}"
+) -> str:
+    """An estimate with its limits; a limit that is not reached or not defined is a dash."""
+    if middle.value is None:
+        return _("not reached") if middle.reason is Reason.NOT_REACHED else _("not estimable")
+    ends = ["–" if limit.value is None else words(limit.value) for limit in (lower, upper)]
+    return _("%(value)s (%(lower)s to %(upper)s)") % {"value": words(middle.value), "lower": ends[0], "upper": ends[1]}
+
+
+def median(values: Sequence[float | None]) -> str:
+    """Median (quartiles; range), with the number known where some are not."""
+    known = sorted(float(value) for value in values if value is not None)
+    if not known:
+        return _("not estimable")
+    quartiles = statistics.quantiles(known, n=4, method="inclusive") if len(known) > 1 else [known[0]] * 3
+    text = f"{quartiles[1]:g} ({quartiles[0]:g}–{quartiles[2]:g}; {known[0]:g}–{known[-1]:g})"
+    return text if len(known) == len(values) else f"{text} [{len(known)}]"
+
+
+def short_set(which: AnalysisSet) -> str:
+    """ "ITT", "PP", ... in the language."""
+    return _(_SHORT_SETS[which])
+
+
+def reading_name(reading: str) -> str:
+    """The reading of the response definition in words (D1)."""
+    return _(_READING_NAMES[reading])
+
+
+def method_name(method: str) -> str:
+    """The interval of a difference of proportions by its authors."""
+    return _(_METHOD_NAMES[DifferenceMethod(method)])
