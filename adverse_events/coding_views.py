@@ -193,7 +193,7 @@ def coding_event(request: SignedInRequest, pk: int) -> HttpResponse:
 
 def _decided(request: SignedInRequest, event: AdverseEvent) -> HttpResponse:
     posted = request.POST
-    request_id = request.request_id  # type: ignore[attr-defined]
+    request_id = request.request_id
     seen = posted.get("seen", "")
     if posted.get("verb") == "approve":
         row = coding.codings_of(request.user, [event.pk], "ae.code").get(event.pk)
@@ -351,7 +351,7 @@ def meddra_changes(request: SignedInRequest) -> HttpResponse:
             number, _dash, seen = each.partition(":")
             if number.isdecimal() and len(number) < 19:
                 chosen[int(number)] = seen
-        done, left = coding.do_carry(request.user, chosen, request_id=request.request_id)  # type: ignore[attr-defined]
+        done, left = coding.do_carry(request.user, chosen, request_id=request.request_id)
         _tell(request, done, left)
         return redirect("meddra_changes")
     rows = [
@@ -473,7 +473,7 @@ def meddra_force(request: SignedInRequest, pk: int) -> HttpResponse:
         return _dictionaries_page(request, form=ImportForm(), reason_form=form, asked=chosen.pk, status=422)
     try:
         done = coding.do_put_in_force(
-            request.user, chosen.pk, form.cleaned_data["reason"], request_id=request.request_id  # type: ignore[attr-defined]
+            request.user, chosen.pk, form.cleaned_data["reason"], request_id=request.request_id
         )  # fmt: skip
     except trial.EntryClosed as refusal:
         messages.error(request, _refusal(refusal))

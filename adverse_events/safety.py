@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from adverse_events.clocks import running_clocks
 from adverse_events.coding import coded_terms
-from adverse_events.models import AdverseEvent, ClockState, term_label
+from adverse_events.models import AdverseEvent, term_label
 from spinetrial.terminology import ctcae
 
 GRADES = (1, 2, 3, 4, 5)
@@ -119,23 +119,9 @@ def tabulate(events: Iterable[AdverseEvent], place: Placement = ctcae_place) -> 
     return sorted(lines, key=sort_key)
 
 
-@dataclass(frozen=True, slots=True)
-class SeriousEvent:
-    event: AdverseEvent
-    clock: ClockState
-    due: datetime | None
-
-
-#: What needs a person first.
-_URGENCY = {
-    ClockState.OVERDUE: 0,
-    ClockState.DUE: 1,
-    ClockState.REPORTED_LATE: 2,
-    ClockState.REPORTED: 3,
-}
-
-
-def serious_events(events: Iterable[AdverseEvent], now: datetime) -> list[SeriousEvent]:
-    """The serious events with the state of their report at `now`: overdue first, then due, then by awareness."""
-    found = [SeriousEvent(event, event.clock_state(now), event.report_due) for event in events if event.serious]
-    return sorted(found, key=lambda each: (_URGENCY[each.clock], each.event.aware_at, each.event.pk))
+def serious_events(events: Iterable[AdverseEvent]) -> list[AdverseEvent]:
+    """The serious events: first those whose report is waited for, by deadline, so what is overdue is on top."""
+    serious = [event for event in events if event.serious]
+    waiting = [event for event, _clock in running_clocks(serious)]
+    rest = [event for event in serious if event not in waiting]
+    return [*waiting, *sorted(rest, key=lambda event: (event.aware_at, event.pk))]

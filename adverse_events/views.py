@@ -15,10 +15,8 @@ from adverse_events.baseline import conditions_of
 from adverse_events.clocks import clocks_of, urgent_clock
 from adverse_events.crfs import ADVERSE_EVENT
 from adverse_events.models import (
-    CLOCK_LABELS,
     PHASE_LABELS,
     AdverseEvent,
-    ClockState,
     GradePeriod,
     course_of,
     term_label,
@@ -31,13 +29,6 @@ from spinetrial.access.gate import SignedInRequest, get_record, list_records, ma
 from spinetrial.access.models import TrialState
 from spinetrial.audit.clock import now
 from spinetrial.crf.views import crf_url
-
-_CHIP = {
-    ClockState.OVERDUE: "chip-bad",
-    ClockState.DUE: "chip-warn",
-    ClockState.REPORTED_LATE: "chip-info",
-    ClockState.REPORTED: "chip-ok",
-}
 
 
 @requires("crf.view")
@@ -79,18 +70,15 @@ def serious_rows(events: Iterable[AdverseEvent], moment: datetime) -> list[dict[
     """The serious events (with `subject__site`) for the safety page, what is overdue first."""
     return [
         {
-            "event": each.event,
-            "code": each.event.subject.code,
-            "zone": each.event.subject.site.timezone,
-            "term": term_label(each.event.ctcae_code),
-            "url": crf_url(ADVERSE_EVENT, each.event.subject.code, str(each.event.pk)),
-            "due": each.due,
-            "clock": _(CLOCK_LABELS[each.clock]),
-            "chip": _CHIP.get(each.clock, ""),
+            "event": event,
+            "code": event.subject.code,
+            "zone": event.subject.site.timezone,
+            "term": term_label(event.ctcae_code),
+            "url": crf_url(ADVERSE_EVENT, event.subject.code, str(event.pk)),
             "clocks": [
                 {"label": clock.label, "text": clock.countdown(moment), "chip": clock_chip(clock, moment)}
-                for clock in clocks_of(each.event)
+                for clock in clocks_of(event)
             ],
         }
-        for each in serious_events(events, moment)
+        for event in serious_events(events)
     ]

@@ -18,7 +18,7 @@ from django.core import signing
 from django.db.models import Q
 
 from followup.crfs import REPORT
-from followup.models import Channel, Invitation, PatientAnalgesic, PatientReport, PendingAnswers, Visit, VisitAnalgesic
+from followup.models import Channel, Invitation, PatientReport, PendingAnswers, Visit, VisitAnalgesic
 from followup.questionnaire_models import LANGUAGE_CODES
 from followup.visits import plan_of
 from patients.milestones import dates, milestones_of
@@ -439,13 +439,6 @@ def index_level(subject: Subject) -> str:
     """The vertebra whose pain is asked about; "" when it is not recorded."""
     sites = of_subject(subject, SitesOfDisease).first()
     return sites.index_level if sites else ""
-
-
-def rows_of_report(report: PatientReport) -> list[dict[str, Any]]:
-    """The reported analgesics as rows of a form."""
-    names = ("drug", "other_name", "route", "dose", "times", "use")
-    rows = of_subject(report.subject, PatientAnalgesic).filter(parent=report)
-    return [{name: getattr(row, name) for name in names if getattr(row, name) not in (None, "")} for row in rows]
 
 
 def window_of(invitation: Invitation) -> tuple[date | None, date | None]:

@@ -70,7 +70,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Section:
+class Part:
     """A part of the list of the day. `title` is translated where the list is made; `texts` are ready to print."""
 
     title: str
@@ -78,7 +78,7 @@ class Section:
     texts: tuple[str, ...] = ()
 
 
-def sections_of(sites: list[StudySite]) -> dict[int, list[Section]]:
+def sections_of(sites: list[StudySite]) -> dict[int, list[Part]]:
     """The list of the day of each site that has one. The number of queries does not grow with the participants."""
     subjects = _followed(sites)
     visits = expected_visits_of(subjects)
@@ -89,14 +89,14 @@ def sections_of(sites: list[StudySite]) -> dict[int, list[Section]]:
             title = _section(visit, today)
             if title:
                 found[subject.site_id][title].append(Line(subject, visit))
-    answer: dict[int, list[Section]] = defaultdict(list)
+    answer: dict[int, list[Part]] = defaultdict(list)
     for site_id, sections in contributed(sites).items():
-        answer[site_id] += [Section(each.title, texts=each.texts) for each in sections if each.texts]
+        answer[site_id] += [Part(each.title, texts=each.texts) for each in sections if each.texts]
     for site_id, by_title in found.items():
         for title in (_LATE, _CLOSES, _WEEK):
             lines = sorted(by_title[title], key=lambda line: (line.visit.planned.due or date.max, line.subject.code))
             if lines:
-                answer[site_id].append(Section(title, tuple(lines)))
+                answer[site_id].append(Part(title, tuple(lines)))
     return {site_id: sections for site_id, sections in answer.items() if sections}
 
 

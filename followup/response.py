@@ -49,6 +49,21 @@ class NeReason(StrEnum):
     BASELINE_PAIN_ZERO = "baseline_pain_zero"
 
 
+class Clause(StrEnum):
+    """The clause of the definition that gave a category."""
+
+    CR = "cr"
+    PR_PAIN = "pr_pain"
+    PR_OMED = "pr_omed"
+    PP_PAIN = "pp_pain"
+    PP_OMED = "pp_omed"
+    PP_BOTH = "pp_both"
+    IR = "ir"
+    SCORE_FELL = "score_fell"
+    SCORE_ROSE = "score_rose"
+    SCORE_STEADY = "score_steady"
+
+
 READING_LABELS: dict[Reading, str] = {
     Reading.LITERAL: _("Literal: any rise of OMED is an increase"),
     Reading.TOLERANT: _("Tolerant: a rise of OMED by 25 per cent or more is an increase"),
@@ -60,6 +75,18 @@ CATEGORY_LABELS: dict[Category, str] = {
     Category.PP: _("Pain progression"),
     Category.IR: _("Indeterminate response"),
     Category.NE: _("Not evaluable"),
+}
+CLAUSE_LABELS: dict[Clause, str] = {
+    Clause.CR: _("CR: no pain, analgesics not increased"),
+    Clause.PR_PAIN: _("PR: pain fell, analgesics not increased"),
+    Clause.PR_OMED: _("PR: analgesics fell, pain not increased"),
+    Clause.PP_PAIN: _("PP: pain rose, analgesics stable"),
+    Clause.PP_OMED: _("PP: analgesics rose, pain not lower"),
+    Clause.PP_BOTH: _("Pain and analgesics both rose (D5)"),
+    Clause.IR: _("IR: no other category applies"),
+    Clause.SCORE_FELL: _("Pain score alone: fell"),
+    Clause.SCORE_ROSE: _("Pain score alone: rose"),
+    Clause.SCORE_STEADY: _("Pain score alone: neither"),
 }
 NE_REASON_LABELS: dict[NeReason, str] = {
     NeReason.DEAD: _("Died before the visit"),
@@ -81,11 +108,13 @@ class Response:
     """The category of one visit and how it came about.
 
     `literal_text` is the category by the consensus text alone; it differs from `category` only where D5 fills
-    the gap of that text. `pain_change` in points, `omed_change` in per cent (None: unknown, or baseline 0).
+    the gap of that text. `clause` gave the category, `ne_reason` says why there is none. `pain_change` in points,
+    `omed_change` in per cent (None: unknown, or baseline 0).
     """
 
     category: Category
     literal_text: Category
+    clause: Clause | None
     ne_reason: NeReason | None
     responder: bool
     pain_change: Fraction | None
@@ -178,16 +207,19 @@ def respond(
     rule = protocol.response
     reason = _ne_reason(before, after, dose_before, dose_after, reading, intervention, missing)
     literal = category = Category.NE
+    clause = None
     if reason is not None or after is None or change is None:
         if reason is not None:
             working.append(Line(_("Not evaluable: %(reason)s"), (("reason", NE_REASON_LABELS[reason]),)))
     elif reading is Reading.NRS_ONLY or dose_before is None or dose_after is None:
-        literal = category = _by_pain(after, change, rule, working)
+        category, clause = _by_pain(after, change, rule, working)
+        literal = category
     else:
         doses = _Doses(dose_before, dose_after, percent, rule.analgesic_percent)
-        literal = category = _by_consensus(after, change, doses, reading, rule, working)
+        literal, clause = _by_consensus(after, change, doses, reading, rule, working)
+        category = literal
         if change >= rule.pain_points and doses.rose:
-            category = Category(protocol.gap("pain_and_omed_up"))
+            category, clause = Category(protocol.gap("pain_and_omed_up")), Clause.PP_BOTH
             working.append(
                 Line(
                     _("Pain and OMED both rose: %(literal)s by the text alone, %(category)s by D5."),
@@ -197,6 +229,7 @@ def respond(
     return Response(
         category=category,
         literal_text=literal,
+        clause=clause,
         ne_reason=reason,
         responder=category.value in rule.responders,
         pain_change=change,
@@ -263,43 +296,46 @@ def _by_consensus(
     reading: Reading,
     rule: ResponseRule,
     working: list[Line],
-) -> Category:
+) -> tuple[Category, Clause]:
     points = rule.pain_points
     values = (("points", str(points)), ("percent", str(rule.analgesic_percent)))
     increase = doses.rose if reading is Reading.TOLERANT else doses.after > doses.before
     if doses.before == 0:
         working.append(Line(_("OMED 0 at baseline: any opioid is an increase, a fall cannot apply (D6).")))
     if pain == 0 and not increase:
-        category, text = Category.CR, _("CR: pain 0 without an increase of analgesics.")
+        category, clause, text = Category.CR, Clause.CR, _("CR: pain 0 without an increase of analgesics.")
     elif change <= -points and not increase:
-        category = Category.PR
+        category, clause = Category.PR, Clause.PR_PAIN
         text = _("PR: pain at least %(points)s below baseline without an increase of analgesics.")
     elif doses.fell and change <= 0:
-        category = Category.PR
+        category, clause = Category.PR, Clause.PR_OMED
         text = _("PR: OMED at least %(percent)s per cent below baseline without an increase of pain.")
     elif change >= points and not doses.rose and not doses.fell:
-        category, text = Category.PP, _("PP: pain at least %(points)s above baseline with stable OMED.")
+        category, clause = Category.PP, Clause.PP_PAIN
+        text = _("PP: pain at least %(points)s above baseline with stable OMED.")
     elif doses.rose and 0 <= change < points:
         # the text says "0 or 1 above baseline" of whole numbers; below 2 is the same and covers a VAS
-        category = Category.PP
+        category, clause = Category.PP, Clause.PP_OMED
         text = _("PP: OMED at least %(percent)s per cent above baseline, pain less than %(points)s above it.")
     else:
-        category, text = Category.IR, _("IR: none of CR, PR and PP applies.")
+        category, clause, text = Category.IR, Clause.IR, _("IR: none of CR, PR and PP applies.")
     working.append(Line(text, values))
-    return category
+    return category, clause
 
 
-def _by_pain(pain: Fraction, change: Fraction, rule: ResponseRule, working: list[Line]) -> Category:
+def _by_pain(pain: Fraction, change: Fraction, rule: ResponseRule, working: list[Line]) -> tuple[Category, Clause]:
     points = rule.pain_points
     if change <= -points:
-        category = Category.CR if pain == 0 else Category.PR
+        category, clause = Category.CR if pain == 0 else Category.PR, Clause.SCORE_FELL
         text = _("Pain score alone: at least %(points)s below baseline.")
     elif change >= points:
-        category, text = Category.PP, _("Pain score alone: at least %(points)s above baseline.")
+        category, clause = Category.PP, Clause.SCORE_ROSE
+        text = _("Pain score alone: at least %(points)s above baseline.")
     else:
-        category, text = Category.IR, _("Pain score alone: less than %(points)s from baseline.")
+        category, clause = Category.IR, Clause.SCORE_STEADY
+        text = _("Pain score alone: less than %(points)s from baseline.")
     working.append(Line(text, (("points", str(points)),)))
-    return category
+    return category, clause
 
 
 def _pain_line(p0: Fraction | None, p1: Fraction | None, change: Fraction | None) -> Line:

@@ -265,7 +265,7 @@ def _answer(request: SignedInRequest, subject: Subject, found: Assessment) -> Ht
 
 
 def _save(request: SignedInRequest, form: CrfForm, reason: str) -> None:
-    save.save_record(form, request.user, reason, request_id=request.request_id)  # type: ignore[attr-defined]
+    save.save_record(form, request.user, reason, request_id=request.request_id)
 
 
 def _changes_saved(form: CrfForm, found: Assessment) -> bool:

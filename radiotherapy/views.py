@@ -105,7 +105,7 @@ def fraction_new(request: SignedInRequest, code: str) -> HttpResponse:
         whole = fraction_form(subject, values, version)
         if whole.is_valid():
             try:
-                save.save_record(whole, request.user, reason_for(values["number"]), request_id=request.request_id)  # type: ignore[attr-defined]
+                save.save_record(whole, request.user, reason_for(values["number"]), request_id=request.request_id)
             except save.Conflict:
                 form.add_error(
                     None,

@@ -48,7 +48,7 @@ def randomize(request: SignedInRequest, code: str) -> HttpResponse:
     form = ConfirmForm(_posted(request), user=request.user)
     if form.confirmed(request, "randomisation", subject.pk):
         try:
-            done = allocate.do_randomize(request.user, subject, request_id=request.request_id)  # type: ignore[attr-defined]
+            done = allocate.do_randomize(request.user, subject, request_id=request.request_id)
         except allocate.NotReady:
             form.add_error(None, _("Not randomised: a condition below no longer holds. Nothing was changed."))
         except (allocate.NoList, allocate.ListExhausted, trial.EntryClosed) as refusal:
@@ -272,7 +272,7 @@ def list_seal(request: SignedInRequest, pk: int) -> HttpResponse:
     if not form.confirmed(request, "sealing"):
         return _list_page(request, row, forms={"password_form": form}, status=422)
     try:
-        lists.do_seal(request.user, row, request_id=request.request_id)  # type: ignore[attr-defined]
+        lists.do_seal(request.user, row, request_id=request.request_id)
     except (ListRefused, trial.EntryClosed) as refusal:
         _refuse(request, refusal)
     else:

@@ -40,6 +40,7 @@ class Cast:
     statistician: User
     custodian: User
     administrator: User
+    board: User
     outsider: User
 
     def everyone(self) -> dict[str, User]:
@@ -68,6 +69,7 @@ def make_cast() -> Cast:
             "statistician": (Role.STATISTICIAN, None),
             "custodian": (Role.CUSTODIAN, None),
             "administrator": (Role.ADMINISTRATOR, None),
+            "board": (Role.BOARD, None),
             "outsider": None,
         }
         for name, held in roles.items():

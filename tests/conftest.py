@@ -307,6 +307,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
     return ByGroup(config, log)
 
 
+def skip_without_r(items: Sequence[pytest.Item]) -> None:
+    """Tests marked `rscript` need R with its packages; in CI they may not be missing."""
+    marked = [item for item in items if item.get_closest_marker("rscript")]
+    absent = without_r() if marked else ""
+    if absent and os.environ.get("CI"):
+        raise pytest.UsageError(f"CI is set and there is no {absent} for the tests of the exported R script.")
+    for item in marked if absent else ():
+        item.add_marker(pytest.mark.skip(reason=f"no {absent} on this machine"))
+
+
+@cache
+def without_r() -> str:
+    """What is missing to run the exported R script; empty where nothing is."""
+    if not shutil.which("Rscript"):
+        return "R"
+    wanted = 'cat(Filter(function(p) !requireNamespace(p, quietly = TRUE), c("survival", "cmprsk", "nlme")))'
+    answer = subprocess.run(["Rscript", "-e", wanted], capture_output=True, text=True)
+    return f"R package {answer.stdout}" if answer.stdout else ""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         marker = item.get_closest_marker("django_db")
@@ -314,6 +334,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: use committed_db instead of django_db(transaction=True)")
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+    skip_without_r(items)
     driven = [item for item in items if item.get_closest_marker("browser")]
     if driven and not CHROMIUM:
         if os.environ.get("CI"):

@@ -4,7 +4,6 @@ from adverse_events.models.coding import Coding, How
 from adverse_events.models.ctcae import CtcaeEdition
 from adverse_events.models.event import (
     ACUTE_DAYS,
-    CLOCK_LABELS,
     CRITERIA,
     ENDED,
     LEVEL_TERMS,
@@ -12,7 +11,6 @@ from adverse_events.models.event import (
     RELATED,
     Action,
     AdverseEvent,
-    ClockState,
     Outcome,
     Phase,
     Relation,
@@ -37,7 +35,6 @@ from adverse_events.models.report import MissedDeadline, MissReason, ReportKind,
 
 __all__ = [
     "ACUTE_DAYS",
-    "CLOCK_LABELS",
     "CRITERIA",
     "ENDED",
     "LEVEL_TERMS",
@@ -45,7 +42,6 @@ __all__ = [
     "RELATED",
     "Action",
     "AdverseEvent",
-    "ClockState",
     "Coding",
     "CtcaeEdition",
     "GradePeriod",

@@ -119,25 +119,6 @@ PHASE_LABELS: dict[Phase, str] = {
 }
 
 
-class ClockState(StrEnum):
-    """Where the report of a serious event to the sponsor stands."""
-
-    NOT_SERIOUS = "not_serious"
-    DUE = "due"
-    OVERDUE = "overdue"
-    REPORTED = "reported"
-    REPORTED_LATE = "reported_late"
-
-
-CLOCK_LABELS: dict[ClockState, str] = {
-    ClockState.NOT_SERIOUS: gettext_noop("Not serious"),
-    ClockState.DUE: gettext_noop("Report is due"),
-    ClockState.OVERDUE: gettext_noop("Report is overdue"),
-    ClockState.REPORTED: gettext_noop("Reported in time"),
-    ClockState.REPORTED_LATE: gettext_noop("Reported late"),
-}
-
-
 def _tick(label: Any) -> models.BooleanField[Any, Any]:
     return models.BooleanField(label, default=False)
 
@@ -381,15 +362,6 @@ class AdverseEvent(SubjectRecord):
             (code, self.aware_at + timedelta(hours=CURRENT.clock(code).hours, days=CURRENT.clock(code).days))
             for code in codes
         ]
-
-    def clock_state(self, now: datetime) -> ClockState:
-        """Where the report to the sponsor stands at `now`; due up to and including the last moment."""
-        due = self.report_due
-        if due is None:
-            return ClockState.NOT_SERIOUS
-        if self.reported_at is not None:
-            return ClockState.REPORTED if self.reported_at <= due else ClockState.REPORTED_LATE
-        return ClockState.DUE if now <= due else ClockState.OVERDUE
 
     def phase(self, rt_start: date | None, rt_end: date | None) -> Phase | None:
         """Acute up to 90 days after the last fraction, then late; None for a participant not irradiated.

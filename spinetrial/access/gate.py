@@ -24,9 +24,10 @@ AnyActor = User | SystemActor
 
 
 class SignedInRequest(HttpRequest):
-    """A request as every view behind the gate gets it: with an account."""
+    """A request as every view behind the gate gets it: with an account, and its number on the trail."""
 
     user: User
+    request_id: str
 
 
 #: For jobs and rules that show rows to nobody.

@@ -28,7 +28,9 @@ LIMITS = {
     "log-in": Limit(30, 15 * 60),  # failures from one address; a hospital may be one address
     "search": Limit(120, 60),
     "pdf": Limit(60, 60 * 60),
+    "examples": Limit(40, 60),  # an exact test of a large table takes a second or two
     "export": Limit(60, 60 * 60),
+    "simulation": Limit(30, 60 * 60),
     "upload": Limit(30, 60 * 60),
     "questionnaire": Limit(600, 15 * 60),  # pages for one address; a ward of participants may be one address
     "forged link": Limit(30, 15 * 60),

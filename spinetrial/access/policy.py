@@ -18,6 +18,7 @@ class Role(models.TextChoices):
     STATISTICIAN = "statistician", _("Statistician")
     CUSTODIAN = "custodian", _("Randomisation custodian")
     ADMINISTRATOR = "administrator", _("Administrator")
+    BOARD = "board", _("Monitoring board")
 
 
 #: Roles held at a named study site; the others are held for the whole trial.
@@ -71,7 +72,11 @@ POLICY: dict[str, frozenset[Role]] = {
     "trial.view": frozenset({Role.DATA_MANAGER, Role.STATISTICIAN}),
     "trial.freeze": frozenset({Role.DATA_MANAGER}),
     "trial.lock": frozenset({Role.STATISTICIAN}),
-    "report.view": frozenset({Role.STATISTICIAN}),
+    "report.view": frozenset({Role.STATISTICIAN, Role.BOARD}),
+    "report.make": frozenset({Role.STATISTICIAN}),  # dry run; after the lock the final report
+    "report.board": frozenset({Role.BOARD}),  # the part by arm, before the lock too
+    "design.view": frozenset({Role.INVESTIGATOR, Role.DATA_MANAGER, Role.STATISTICIAN}),  # no patient's data
+    "examples.view": _REVIEW | {Role.INVESTIGATOR, Role.STATISTICIAN},  # published numbers, nobody's data
     "export.view": frozenset({Role.STATISTICIAN, Role.DATA_MANAGER}),
     # system
     "admin.accounts": frozenset({Role.ADMINISTRATOR}),
@@ -94,7 +99,7 @@ NEEDS_TRAINING = frozenset(
 )
 
 #: Roles that must have a second factor: signers, and whoever can change rights, lists or the data as a whole.
-NEEDS_SECOND_FACTOR = frozenset({Role.INVESTIGATOR, Role.ADMINISTRATOR, Role.CUSTODIAN, Role.STATISTICIAN})
+NEEDS_SECOND_FACTOR = frozenset({Role.INVESTIGATOR, Role.ADMINISTRATOR, Role.CUSTODIAN, Role.STATISTICIAN, Role.BOARD})
 
 #: Actions the statistician gains when the first lock ends the masking (D11).
 UNMASKED_BY_LOCK = frozenset({"arm.view"})

@@ -1,4 +1,4 @@
-"""The data versions: what a lock leaves behind, never changed again."""
+"""The data versions, which a lock leaves behind and nobody changes again; and simulations of the trial."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from spinetrial.analysis.data import Snapshot, from_canonical
+from spinetrial.jobs import Job
+from spinetrial.stats.trial_simulation import MOST_TRIALS, SimulatedTrials, TrialScenario
 
 HEX_256 = r"^[0-9a-f]{64}$"
 
@@ -64,3 +66,30 @@ class DataVersion(models.Model):
         if snapshot.sha256() != self.content_sha256:
             raise DamagedVersion(str(self))
         return snapshot
+
+
+class Simulation(Job):
+    """A simulation of the whole trial: what is taken for true, and how the drawn trials ended. No patient's data."""
+
+    scenario = models.JSONField()  # TrialScenario.stored()
+    protocol_version = models.CharField(max_length=20)
+    software_version = models.CharField(max_length=40)
+    trials = models.PositiveIntegerField()
+    seed = models.PositiveIntegerField()
+    result = models.JSONField(null=True)  # SimulatedTrials.stored(), once it is done
+
+    class Meta(Job.Meta):
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(trials__gte=1) & Q(trials__lte=MOST_TRIALS), name="simulation_trials_limited"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{_('Simulation')} {self.pk}"
+
+    def read_scenario(self) -> TrialScenario:
+        return TrialScenario.read(self.scenario)
+
+    def read_result(self) -> SimulatedTrials | None:
+        return None if self.result is None else SimulatedTrials.read(self.result)

@@ -1,7 +1,6 @@
-"""The protocol's analysis of a snapshot: counts, rates, the primary comparison, survival, toxicity.
+"""The primary endpoint: response counts, the comparison in each set, every sensitivity analysis, subgroups.
 
-Margin, alpha, level, method, sets and cuts come from the protocol object (D16, D23). What needs arms is left out
-when they may not be shown; then everyone is one group.
+Margin, alpha, level, method and sets come from the protocol object (D16).
 """
 
 from __future__ import annotations
@@ -14,12 +13,15 @@ from enum import StrEnum
 from followup.response import Category, Reading
 from spinetrial.analysis import sets
 from spinetrial.analysis.groups import Group
+from spinetrial.analysis.imputation import Imputation, Tipping, imputed, tipping
 from spinetrial.analysis.sets import AnalysisRow, AnalysisSet
-from spinetrial.protocol.model import Protocol
+from spinetrial.analysis.subgroups import Subgroups, subgroups
+from spinetrial.protocol.model import Protocol, Sensitivity
 from spinetrial.protocol.text import gettext_noop as _
 from spinetrial.stats.noninferiority import NonInferiorityMethod, NonInferiorityTest, noninferiority_test
 from spinetrial.stats.proportions import ProportionCI, ProportionMethod, proportion_ci
 from spinetrial.stats.risk_difference import DifferenceMethod, RiskDifferenceCI, risk_difference_ci
+from spinetrial.stats.tables import RiskRatio, risk_ratio
 
 #: The paper names no interval for a single rate; the exact one never covers less than it says.
 RATE_METHOD = ProportionMethod.CLOPPER_PEARSON
@@ -62,10 +64,17 @@ class VisitCounts:
     def count(self, category: Category) -> int:
         return dict(self.categories)[category]
 
+    def reason(self, reason: str) -> int:
+        """Patients not evaluable for that reason."""
+        return dict(self.ne_reasons).get(reason, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Study arm against control arm in one analysis set under one way of counting."""
+    """Study arm against control arm in one analysis set under one way of counting.
+
+    `ratio` of the rates, study to control, is the relative effect beside the absolute one (CONSORT 17b).
+    """
 
     code: str
     label: str
@@ -75,14 +84,39 @@ class Comparison:
     margin: float
     difference: RiskDifferenceCI | None
     test: NonInferiorityTest | None
+    ratio: RiskRatio
+
+
+@dataclass(frozen=True, slots=True)
+class TimepointComparison:
+    """The arms at a visit that is reported too (D2). There is no test and no margin: no claim is made on it.
+
+    `not_evaluable` and `not_yet` count patients of the study arm and of the control arm; the latter are among the
+    former: their window had not closed at the last date of the data.
+    """
+
+    visit: str
+    study: ProportionCI
+    control: ProportionCI
+    difference: RiskDifferenceCI
+    not_evaluable: tuple[int, int]
+    not_yet: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Primary:
-    """The primary comparison in each set the protocol demands, and the conclusion of D16."""
+    """The primary comparison in each set the protocol demands, and the conclusion of D16.
+
+    `sensitivity` holds the sensitivity analyses that are counts of these data, `imputations` and `tippings` the others;
+    together they are every entry of the protocol. `timepoints` are the visits reported beside the primary one.
+    """
 
     comparisons: tuple[Comparison, ...]
     sensitivity: tuple[Comparison, ...]
+    imputations: tuple[Imputation, ...]
+    tippings: tuple[Tipping, ...]
+    timepoints: tuple[TimepointComparison, ...]
+    subgroups: tuple[Subgroups, ...]
     conclusion: Conclusion
 
 
@@ -141,6 +175,7 @@ def _compare(
         margin=margin,
         difference=risk_difference_ci(x1, n1, x0, n0, difference, level) if difference else None,
         test=noninferiority_test(x1, n1, x0, n0, margin, test) if test else None,
+        ratio=risk_ratio(x1, n1 - x1, x0, n0 - x0, level),
     )
 
 
@@ -165,6 +200,10 @@ def _responds(protocol: Protocol, reading: str = "", missing: str = "") -> Count
 
 
 def primary_results(protocol: Protocol, groups: Sequence[Group]) -> Primary:
+    """Everything on the primary endpoint that compares the study arm with the control arm.
+
+    Raises ValueError for a sensitivity analysis of the protocol that this program does not know.
+    """
     comparisons = tuple(
         _compare(
             protocol, groups, AnalysisSet(name), code=name, label=sets.SET_LABELS[AnalysisSet(name)],
@@ -172,9 +211,14 @@ def primary_results(protocol: Protocol, groups: Sequence[Group]) -> Primary:
         )
         for name in protocol.primary.analysis.sets
     )  # fmt: skip
+    found = [_sensitivity(protocol, groups, entry) for entry in protocol.sensitivity]
     return Primary(
         comparisons=comparisons,
-        sensitivity=tuple(_sensitivity(protocol, groups)),
+        sensitivity=tuple(each for each in found if isinstance(each, Comparison)),
+        imputations=tuple(each for each in found if isinstance(each, Imputation)),
+        tippings=tuple(each for each in found if isinstance(each, Tipping)),
+        timepoints=tuple(_timepoint(protocol, groups, visit) for visit in protocol.primary.timepoint.also_reported),
+        subgroups=subgroups(protocol, groups),
         conclusion=conclude(comparisons),
     )
 
@@ -201,34 +245,45 @@ def conclude(comparisons: Iterable[Comparison]) -> Conclusion:
     return Conclusion.INCONCLUSIVE
 
 
-#: Ways of handling missing responses that are counts of these data; imputation and tipping point are not.
+#: Ways of handling missing responses that are counts of these data.
 _COUNTED_MISSING = frozenset({"complete_case", "all_fail", "worst_case"})
 
 
-def _sensitivity(protocol: Protocol, groups: Sequence[Group]) -> Iterable[Comparison]:
-    """The protocol's sensitivity analyses of D1 and D16 that need no imputation, all in the ITT set."""
-    for entry in protocol.sensitivity:
-        counts, method, margin = _responds(protocol), "", None
-        if entry.varies == "method":
-            method = str(entry.value)
-        elif entry.varies == "reading":
-            counts = _responds(protocol, reading=str(entry.value))
-        elif entry.varies == "margin":
-            margin = float(entry.value)
-        elif entry.value in _COUNTED_MISSING:
-            counts = _responds(protocol, missing=str(entry.value))
-        else:
-            continue
-        yield _compare(
-            protocol, groups, AnalysisSet.ITT, code=entry.code, label=entry.label, counts=counts, method=method,
-            margin=margin,
-        )  # fmt: skip
+def _sensitivity(protocol: Protocol, groups: Sequence[Group], entry: Sensitivity) -> Comparison | Imputation | Tipping:
+    """One of the protocol's sensitivity analyses (D1, D16), in the ITT set."""
+    counts, method, margin = _responds(protocol), "", None
+    match entry.varies, entry.value:
+        case "method", str(value):
+            method = value
+        case "reading", str(value):
+            counts = _responds(protocol, reading=value)
+        case "margin", float(value):
+            margin = value
+        case "missing", str(value) if value in _COUNTED_MISSING:
+            counts = _responds(protocol, missing=value)
+        case "missing", "multiple_imputation":
+            return imputed(protocol, groups, entry.code, entry.label)
+        case "missing", "tipping_point":
+            return tipping(protocol, groups, entry.code, entry.label)
+        case _:
+            raise ValueError(f"unknown sensitivity analysis {entry.code}: {entry.varies} {entry.value}")
+    return _compare(
+        protocol, groups, AnalysisSet.ITT, code=entry.code, label=entry.label, counts=counts, method=method,
+        margin=margin,
+    )  # fmt: skip
 
 
-def left_out(protocol: Protocol) -> tuple[str, ...]:
-    """Labels of sensitivity analyses of the protocol that this report does not hold."""
-    return tuple(
-        entry.label
-        for entry in protocol.sensitivity
-        if entry.varies == "missing" and entry.value not in _COUNTED_MISSING
+def _timepoint(protocol: Protocol, groups: Sequence[Group], visit: str) -> TimepointComparison:
+    """All randomised at a visit that is reported too, not evaluable counted as no response as at the primary one."""
+    study, control = (visit_counts(visit, group, protocol) for group in groups)
+    analysis = protocol.primary.analysis
+    return TimepointComparison(
+        visit=visit,
+        study=study.rate,
+        control=control.rate,
+        difference=risk_difference_ci(
+            study.rate.x, study.n, control.rate.x, control.n, DifferenceMethod(analysis.method), analysis.confidence
+        ),
+        not_evaluable=(study.count(Category.NE), control.count(Category.NE)),
+        not_yet=(study.reason(sets.NOT_YET), control.reason(sets.NOT_YET)),
     )

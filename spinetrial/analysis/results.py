@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from spinetrial.analysis import sets
@@ -16,7 +17,7 @@ from spinetrial.analysis.pain import Pain, pain
 from spinetrial.analysis.primary import Primary, VisitCounts, primary_results, visit_counts
 from spinetrial.analysis.sets import AnalysisSet, Flow, PpReason
 from spinetrial.analysis.survival import Survival, survival
-from spinetrial.analysis.toxicity import ToxicityRow, toxicity
+from spinetrial.analysis.toxicity import Toxicity, toxicity
 from spinetrial.protocol import get, protocol_hash
 from spinetrial.protocol.model import Protocol
 
@@ -27,19 +28,20 @@ class ProtocolMismatch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything the report says, as numbers."""
+    """Everything the report says, as numbers. `last_date`: the last day something is recorded to have happened."""
 
     protocol: Protocol
     snapshot_sha256: str
     arms: Arms
     groups: tuple[Group, ...]
     flow: Flow
+    last_date: date | None
     set_sizes: tuple[tuple[AnalysisSet, tuple[int, ...]], ...]
     pp_exclusions: tuple[tuple[PpReason, tuple[int, ...]], ...]
     visits: tuple[tuple[VisitCounts, ...], ...]
     primary: Primary | None
     survival: Survival
-    toxicity: tuple[ToxicityRow, ...]
+    toxicity: Toxicity
     baseline: Baseline
     pain: Pain
     endpoints: Endpoints
@@ -93,6 +95,7 @@ def results(snapshot: Snapshot, arms: Arms, begins: Callable[[Step], None] = qui
         arms=arms,
         groups=groups,
         flow=analysed.flow,
+        last_date=analysed.last_date,
         set_sizes=tuple((each, tuple(len(sets.members(g.rows, each)) for g in groups)) for each in AnalysisSet),
         pp_exclusions=tuple(
             (reason, tuple(sum(reason in row.pp_reasons for row in group.rows) for group in groups))

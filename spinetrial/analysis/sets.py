@@ -7,31 +7,39 @@ not NE (D7). PP: D24, each failed condition by name. The rows are frozen and nee
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
 from adverse_events.models import CRITERIA as SERIOUS_CRITERIA
-from followup.models import INTERVENTIONS, ScoreMissingReason, VisitStatus
+from followup.models import ScoreMissingReason
 from followup.response import NE_REASON_LABELS, Category, NeReason, Reading, Response, respond, score_that_counts
 from followup.visits import plan_of
 from patients.pain import omed_answered
 from radiotherapy.models import TargetVertebra
 from radiotherapy.targets import arm_target_treated
-from spinetrial.analysis.data import Snapshot, Value
+from spinetrial.analysis import particulars
+from spinetrial.analysis.data import Snapshot
+from spinetrial.analysis.particulars import Delivery, Deviation, EventDetail, Withdrawn
+from spinetrial.analysis.records import Record, Records, SourceRecord, code_of, date_of, decimal_of, int_of
+from spinetrial.analysis.times import (
+    DAYS_PER_MONTH,
+    EventTime,
+    Look,
+    Parameter,
+    death_of,
+    first_treatment,
+    last_alive,
+    times_of,
+)
 from spinetrial.protocol import events as protocol_events
 from spinetrial.protocol.model import Protocol
-from spinetrial.protocol.schedule import MilestoneDates, completed_years
+from spinetrial.protocol.schedule import MilestoneDates, PlannedVisit, completed_years
 from spinetrial.protocol.text import gettext_noop as _
 from spinetrial.terminology.opioids import TABLES, Intake
 from spinetrial.terminology.sectors import SECTORS
-
-Record = Mapping[str, Value]
-
-#: Days of a month wherever time is given in months.
-DAYS_PER_MONTH = 365.25 / 12
 
 #: Reason of a visit without a form whose window had not closed at the last date of the data.
 NOT_YET = "not_yet"
@@ -79,7 +87,10 @@ class VisitResponse:
     """Pain of one participant at one visit, with the category by each reading (D1).
 
     `missing`: the response is unknown, rather than decided by death, retreatment or the baseline. `clinic_nrs` and
-    `reported_nrs` are the two answers that `nrs` was taken from, `nrs_source` says whose it is.
+    `reported_nrs` are the two answers that `nrs` was taken from, `nrs_source` says whose it is, `omed_source` which
+    form `omed` is from. `clause` of the definition gave the category by the protocol's reading. `visit_record` is the
+    number of the visit form (also of one that says why there was no visit), `report_record` that of the participant's
+    own report; `dated_by` is the one whose date is `visit_date`.
     """
 
     visit: str
@@ -93,6 +104,13 @@ class VisitResponse:
     clinic_nrs: int | None = None
     reported_nrs: int | None = None
     nrs_source: str = ""
+    omed_source: str = ""
+    clause: str = ""
+    visit_record: int | None = None
+    report_record: int | None = None
+    dated_by: SourceRecord | None = None
+    #: Why there is no pain score: a code of REASON_LABELS, empty where there is one or the reason is not recorded.
+    absence: str = ""
 
     def category(self, reading: Reading) -> Category:
         return dict(self.categories)[reading]
@@ -103,16 +121,25 @@ class VisitResponse:
 
 @dataclass(frozen=True, slots=True)
 class WorstEvent:
-    """A CTCAE term of one participant with the worst grade (D23)."""
+    """A CTCAE term of one participant with the worst grade (D23).
+
+    `records`: the numbers of all records of the term in A.AE; `worst_records`: of those with the worst grade.
+    """
 
     code: str
     grade: int
     serious: bool
+    records: tuple[int, ...] = ()
+    worst_records: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisRow:
-    """One randomised participant. `arm` is None where it may not be known. Times in months, OMED in mg/day."""
+    """One randomised participant. `arm` is None where it may not be known. Times in months, OMED in mg/day.
+
+    `sources`: the records of the forms kept once that the row was made from. `retreated`: the first further treatment
+    of the index site. `death_cause`: a code of `followup.models.DeathCause`, empty where nobody died.
+    """
 
     site: str
     subject: str
@@ -126,6 +153,7 @@ class AnalysisRow:
     end_reason: str
     death: date | None
     last_alive: date
+    alive_source: SourceRecord
     age: int | None
     nrs: int | None
     omed: Decimal | None
@@ -134,6 +162,17 @@ class AnalysisRow:
     events: tuple[WorstEvent, ...]
     pp_reasons: tuple[PpReason, ...]
     evaluable: bool
+    times: tuple[EventTime, ...]
+    sources: tuple[SourceRecord, ...]
+    retreated: Look | None
+    death_cause: str
+    never_irradiated: bool = False
+    rt_completed: bool = False
+    event_details: tuple[EventDetail, ...] = ()
+    #: None where the forms of the radiotherapy are withheld because they reveal the arm.
+    delivery: Delivery | None = None
+    withdrawals: tuple[Withdrawn, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
 
     @property
     def treated(self) -> bool:
@@ -155,6 +194,14 @@ class AnalysisRow:
                 return response
         raise KeyError(visit)
 
+    def source(self, table: str) -> int | None:
+        """Number of the record of a form kept once that the row was made from."""
+        return next((source.record for source in self.sources if source.table == table), None)
+
+    def time(self, parameter: Parameter) -> EventTime:
+        """The time to an event. Raises KeyError for an unknown parameter."""
+        return {each.parameter: each for each in self.times}[parameter]
+
     def worst(self, term_code: str) -> int:
         """Worst grade of a term; 0 when it did not occur."""
         return max((event.grade for event in self.events if event.code == term_code), default=0)
@@ -170,6 +217,8 @@ class Flow:
     waiting: int
     randomized: int
     sites: tuple[tuple[str, int, int], ...]
+    #: Criteria that kept people out, by code; one person may fail several.
+    failed_criteria: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +251,13 @@ TRAITS: tuple[tuple[str, str, str], ...] = (
     ("kps", "P.STATUS", "kps"),
     ("index_level", "P.SITES", "index_level"),
     ("escc", "P.SITES", "escc"),
+    ("neurology", "P.STATUS", "neurology"),
+    ("analgesics", "P.PAIN", "analgesics"),
 )
+
+
+#: Forms kept once that a row is made from. R.RT is in it only where it is in the snapshot: it reveals the arm.
+SOURCES: tuple[str, ...] = ("P.SCREEN", "P.DM", "P.TUMOUR", "P.SITES", "P.STATUS", "P.PAIN", "R.RT")
 
 
 def build(snapshot: Snapshot, protocol: Protocol) -> Analysed:
@@ -210,7 +265,7 @@ def build(snapshot: Snapshot, protocol: Protocol) -> Analysed:
 
     Without the tables that show an arm, `arm` is None and the target condition of the PP set is not judged.
     """
-    data = _Index(snapshot)
+    data = Records(snapshot)
     randomized = [record for record in snapshot.records("SUBJECTS") if record["randomized_on"]]
     last_date = _last_date(snapshot)
     visits = [rule.code for rule in protocol.visits]
@@ -223,103 +278,113 @@ def build(snapshot: Snapshot, protocol: Protocol) -> Analysed:
     return Analysed(rows=rows, flow=_flow(snapshot), visits=tuple(visits), last_date=last_date)
 
 
-class _Index:
-    """Records of the tables by subject, and rows of repeating groups by their parent record."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        #: A masked snapshot has no targets, whether or not arms were drawn for a dry run.
-        self.shows_targets = snapshot.table("R.RT.targets") is not None
-        self._of: dict[str, dict[str, list[dict[str, Value]]]] = {}
-        for table in snapshot.tables:
-            if any(column.name == "subject" for column in table.columns):
-                grouped: dict[str, list[dict[str, Value]]] = defaultdict(list)
-                for record in table.records():
-                    grouped[str(record["subject"])].append(record)
-                self._of[table.name] = grouped
-
-    def all(self, table: str, subject: str) -> list[dict[str, Value]]:
-        return self._of.get(table, {}).get(subject, [])
-
-    def one(self, table: str, subject: str) -> Record:
-        """The record of a form kept once; empty when there is none."""
-        found = self.all(table, subject)
-        return found[0] if found else {}
-
-    def rows(self, table: str, subject: str, parent: Record) -> list[dict[str, Value]]:
-        return [row for row in self.all(table, subject) if row["parent"] == parent.get("record")]
-
-
 def _row(
-    record: Record, data: _Index, protocol: Protocol, visits: Sequence[str], last_date: date | None
+    record: Record, data: Records, protocol: Protocol, visits: Sequence[str], last_date: date | None
 ) -> AnalysisRow:
     subject = str(record["subject"])
     randomized, milestones = date.fromisoformat(str(record["randomized_on"])), _milestones(record)
     pain = data.one("P.PAIN", subject)
-    baseline_nrs = _int(pain.get("nrs_worst"))
+    baseline_nrs = int_of(pain.get("nrs_worst"))
     baseline_omed = _omed(pain, data.rows("P.PAIN.analgesics_taken", subject, pain), protocol)
     forms = {str(form["event"]): form for form in data.all("F.VISIT", subject)}
     reports = {str(report["event"]): report for report in data.all("F.EPRO", subject)}
-    treated_on = _first_intervention(forms.values())
+    treated, death, alive = first_treatment(record, data), death_of(record, data), last_alive(record, data)
+    treated_on = treated.day if treated else None
     responses = []
     for visit in visits:
         form, report = forms.get(visit), reports.get(visit)
         # The visit form's list of analgesics is the checked one; without it there is only the participant's.
         told, table = (form, "F.VISIT") if form and form["analgesics"] else (report, "F.EPRO")
         dose = _omed(told, data.rows(f"{table}.analgesics_taken", subject, told), protocol) if told else None
+        source = table if dose is not None else ""
         responses.append(
-            _visit(visit, form, report, dose, milestones, treated_on, baseline_nrs, baseline_omed, protocol, last_date)
-        )
-    birth = _date(data.one("P.DM", subject).get("birth_date"))
-    fractions = _int(record["fractions_given"]) or 0
+            _visit(
+                visit, form, report, dose, source, milestones, treated_on, baseline_nrs, baseline_omed, protocol,
+                last_date,
+            )
+        )  # fmt: skip
+    birth = date_of(data.one("P.DM", subject).get("birth_date"))
+    fractions = int_of(record["fractions_given"]) or 0
     primary = next(each for each in responses if each.visit == protocol.primary.timepoint.visit)
     arm = data.one("ARM", subject).get("arm")
+    reading = Reading(protocol.response.reading)
+    pain_looks = [
+        Look(each.visit_date, each.category(reading) is Category.PP, each.dated_by)
+        for each in responses
+        if each.visit_date and each.dated_by and each.category(reading) is not Category.NE
+    ]
+    sites, course = data.one("P.SITES", subject), data.one("R.RT", subject)
+    given = data.rows("R.RT.fractions", subject, course)
+    derived = particulars.baseline_findings(
+        sites, data.rows("P.SITES.sites", subject, sites), data.one("P.TUMOUR", subject), randomized
+    )
+    events = data.all("A.AE", subject)
     return AnalysisRow(
         site=str(record["site_code"]),
         subject=subject,
         arm=None if arm is None else str(arm),
         randomized=randomized,
         rt_start=milestones.rt_start,
-        rt_end=_date(record["rt_end"]),
+        rt_end=date_of(record["rt_end"]),
         fractions=fractions,
-        treatment_withdrawn=_date(record["treatment_withdrawn_on"]),
+        treatment_withdrawn=date_of(record["treatment_withdrawn_on"]),
         followup_ended=milestones.end_of_followup,
         end_reason=str(data.one("P.EOS", subject).get("status") or ""),
         death=milestones.death,
-        last_alive=_last_alive(record, randomized, data, subject),
+        last_alive=alive.day,
+        alive_source=alive.source,
         age=None if birth is None else completed_years(birth, randomized),
         nrs=baseline_nrs,
         omed=baseline_omed,
-        traits=tuple((name, _code(data.one(table, subject).get(column))) for name, table, column in TRAITS),
+        traits=(
+            *((name, code_of(data.one(table, subject).get(column))) for name, table, column in TRAITS),
+            *derived.items(),
+        ),
         visits=tuple(responses),
-        events=_events(data.all("A.AE", subject)),
+        events=_events(events),
         pp_reasons=tuple(_pp_reasons(record, data, subject, str(arm), fractions, primary, protocol)),
-        evaluable=primary.category(Reading(protocol.response.reading)) is not Category.NE,
+        evaluable=primary.category(reading) is not Category.NE,
+        times=times_of(record, data, pain_looks),
+        sources=tuple(
+            SourceRecord(table, int_of(found["record"])) for table in SOURCES if (found := data.one(table, subject))
+        ),
+        retreated=treated,
+        death_cause=death.cause if death else "",
+        never_irradiated=milestones.never_irradiated,
+        rt_completed=bool(record["rt_completed"]),
+        event_details=particulars.event_details(events, milestones.rt_start, milestones.rt_end),
+        delivery=particulars.delivery(course, given) if data.shows_targets else None,
+        withdrawals=particulars.withdrawals(data.all("P.WITHDRAW", subject)),
+        deviations=particulars.deviations(
+            protocol,
+            randomized=randomized,
+            rt_start=milestones.rt_start,
+            answers=data.all("P.SCREEN.answers", subject),
+            status=data.one("P.STATUS", subject),
+            pain=pain,
+            course=course,
+            rows=given,
+        ),
     )
 
 
 def _milestones(record: Record) -> MilestoneDates:
     return MilestoneDates(
-        consent=_date(record["consent_date"]),
-        randomized=_date(record["randomized_on"]),
-        rt_start=_date(record["rt_start"]),
-        rt_end=_date(record["rt_end"]) if record["rt_completed"] else None,
+        consent=date_of(record["consent_date"]),
+        randomized=date_of(record["randomized_on"]),
+        rt_start=date_of(record["rt_start"]),
+        rt_end=date_of(record["rt_end"]) if record["rt_completed"] else None,
         never_irradiated=bool(record["never_irradiated"]),
-        death=_date(record["death_date"]),
-        end_of_followup=_date(record["followup_ended_on"]),
+        death=date_of(record["death_date"]),
+        end_of_followup=date_of(record["followup_ended_on"]),
     )
 
 
 def _omed(form: Record, rows: Iterable[Record], protocol: Protocol) -> Decimal | None:
     """OMED in mg/day of a form with analgesics; None when it cannot be known (D7, D22)."""
-    taken = [Intake(str(row["drug"]), _decimal(row["dose"]), _decimal(row["times"])) for row in rows]
+    taken = [Intake(str(row["drug"]), decimal_of(row["dose"]), decimal_of(row["times"])) for row in rows]
     table = TABLES[protocol.analgesics.table_version]
     return omed_answered(taken, str(form.get("analgesics") or ""), table).total
-
-
-def _first_intervention(forms: Iterable[Record]) -> date | None:
-    """When the index site was first treated again, whichever visit reported it."""
-    days = [_date(form["index_treatment_date"]) for form in forms if form["index_treatment"] in INTERVENTIONS]
-    return min((day for day in days if day is not None), default=None)
 
 
 #: Reasons that decide a response rather than leave it unknown: an imputation must not touch them.
@@ -331,6 +396,7 @@ def _visit(
     form: Record | None,
     report: Record | None,
     dose: Decimal | None,
+    dose_source: str,
     milestones: MilestoneDates,
     treated_on: date | None,
     baseline_nrs: int | None,
@@ -338,21 +404,23 @@ def _visit(
     protocol: Protocol,
     last_date: date | None,
 ) -> VisitResponse:
-    actual = _date(form["visit_date"]) if form else None
+    actual = date_of(form["visit_date"]) if form else None
     if actual is None and report:
-        actual = _date(report["answered_on"])
+        actual = date_of(report["answered_on"])
     score = score_that_counts(
-        _int(report["nrs_worst"]) if report else None, _int(form["nrs_worst"]) if form else None, protocol
+        int_of(report["nrs_worst"]) if report else None, int_of(form["nrs_worst"]) if form else None, protocol
     )
     nrs = score.value
     plan = plan_of(milestones, visit, last_date or date.min)
+    # Treated again before a visit that then was missed: the outcome is decided, nothing is left to impute.
+    assessed = actual or plan.due
     reason, not_yet = None, False
     if nrs is None:
-        reason, not_yet = _missing(form, plan.expected, plan.closes, milestones, last_date)
+        reason, not_yet = _missing(form, plan, milestones, last_date)
     found: list[Response] = [
         respond(
             baseline_nrs, baseline_omed, nrs, dose, reading,
-            intervention=bool(treated_on and actual and treated_on <= actual), missing=reason, protocol=protocol,
+            intervention=bool(treated_on and assessed and treated_on <= assessed), missing=reason, protocol=protocol,
         )
         for reading in Reading
     ]  # fmt: skip
@@ -372,25 +440,38 @@ def _visit(
         clinic_nrs=score.clinic,
         reported_nrs=score.reported,
         nrs_source=score.source.value if score.source else "",
+        omed_source=dose_source,
+        clause=main.clause.value if main.clause else "",
+        visit_record=int_of(form["record"]) if form else None,
+        report_record=int_of(report["record"]) if report else None,
+        dated_by=_source("F.VISIT", form) if form and form["visit_date"] else _source("F.EPRO", report),
+        absence=NOT_YET if not_yet else reason.value if reason else "",
     )
 
 
+def _source(table: str, record: Record | None) -> SourceRecord | None:
+    return SourceRecord(table, int_of(record["record"])) if record else None
+
+
 def _missing(
-    form: Record | None, expected: bool, closes: date | None, milestones: MilestoneDates, last_date: date | None
+    form: Record | None, plan: PlannedVisit, milestones: MilestoneDates, last_date: date | None
 ) -> tuple[NeReason | None, bool]:
     """Why there is no pain score (D7), and whether the visit may still come."""
     if form is not None:
         code = str(form["missed_reason"] or form["nrs_missing"] or "")
         return (NeReason(code) if code and code != ScoreMissingReason.PATIENT else None), False
-    if not expected:
-        return (NeReason.DEAD if milestones.death else NeReason.WITHDRAWN), False
-    not_yet = closes is None or last_date is None or last_date <= closes
+    # Without an end of follow-up a visit is not in the plan only because the schedule has not reached it.
+    if not plan.expected and milestones.ended is not None:
+        # Who had left the follow-up alive and died after the due date was not dead at this visit.
+        dead = milestones.death is not None and (plan.due is None or milestones.death <= plan.due)
+        return (NeReason.DEAD if dead else NeReason.WITHDRAWN), False
+    not_yet = plan.closes is None or last_date is None or last_date <= plan.closes
     return NeReason.MISSED, not_yet
 
 
 def _pp_reasons(
     record: Record,
-    data: _Index,
+    data: Records,
     subject: str,
     arm: str,
     fractions: int,
@@ -408,7 +489,7 @@ def _pp_reasons(
         yield PpReason.PAIN_NOT_IN_WINDOW
 
 
-def _target_treated(data: _Index, subject: str, arm: str, protocol: Protocol) -> bool:
+def _target_treated(data: Records, subject: str, arm: str, protocol: Protocol) -> bool:
     """The rule of `radiotherapy.targets` on the stored rows (D12, D13, D24)."""
     targets = [
         TargetVertebra(
@@ -425,35 +506,32 @@ def _target_treated(data: _Index, subject: str, arm: str, protocol: Protocol) ->
 
 def _events(forms: Iterable[Record]) -> tuple[WorstEvent, ...]:
     """The worst grade of each term; serious if any event of the term is."""
-    grades: dict[str, int] = defaultdict(int)
-    serious: set[str] = set()
+    by_term: dict[str, list[tuple[int, int, bool]]] = defaultdict(list)
     for form in forms:
-        code = str(form["ctcae_code"])
-        grades[code] = max(grades[code], _int(form["grade"]) or 0)
-        if any(form[name] for name in SERIOUS_CRITERIA):
-            serious.add(code)
-    return tuple(WorstEvent(code, grades[code], code in serious) for code in sorted(grades))
-
-
-def _last_alive(record: Record, randomized: date, data: _Index, subject: str) -> date:
-    """The last date on which the participant is known to have been alive: censoring of survival."""
-    days: list[date | None] = [randomized, _date(record["rt_start"]), _date(record["rt_end"])]
-    days += [_date(form["visit_date"]) for form in data.all("F.VISIT", subject) if form["status"] == VisitStatus.DONE]
-    days += [_date(form["imaging_date"]) for form in data.all("F.IMAGING", subject)]
-    days += [_date(report["answered_on"]) for report in data.all("F.EPRO", subject)]
-    end = data.one("P.EOS", subject)
-    if end and end["status"] != "dead":
-        days.append(_date(end["ended_on"]))
-    return max(day for day in days if day is not None)
+        serious = any(form[name] for name in SERIOUS_CRITERIA)
+        by_term[str(form["ctcae_code"])].append((int_of(form["grade"]) or 0, int_of(form["record"]) or 0, serious))
+    found = []
+    for code, events in sorted(by_term.items()):
+        worst = max(grade for grade, _record, _serious in events)
+        found.append(
+            WorstEvent(
+                code=code,
+                grade=worst,
+                serious=any(serious for _grade, _record, serious in events),
+                records=tuple(sorted(record for _grade, record, _serious in events)),
+                worst_records=tuple(sorted(record for grade, record, _serious in events if grade == worst)),
+            )
+        )
+    return tuple(found)
 
 
 def _last_date(snapshot: Snapshot) -> date | None:
     """The last day something is recorded to have happened; the data's own clock."""
-    days = [_date(record["visit_date"]) for record in snapshot.records("F.VISIT")]
-    days += [_date(record["answered_on"]) for record in snapshot.records("F.EPRO")]
+    days = [date_of(record["visit_date"]) for record in snapshot.records("F.VISIT")]
+    days += [date_of(record["answered_on"]) for record in snapshot.records("F.EPRO")]
     for record in snapshot.records("SUBJECTS"):
         for name in ("first_contact", "consent_date", "randomized_on", "rt_end", "death_date", "followup_ended_on"):
-            days.append(_date(record[name]))
+            days.append(date_of(record[name]))
     return max((day for day in days if day is not None), default=None)
 
 
@@ -467,6 +545,12 @@ def _flow(snapshot: Snapshot) -> Flow:
         str(record["reason"]) for record in snapshot.records("P.FAIL") if str(record["subject"]) in failed
     )
     reasons[""] = len(failed) - sum(reasons.values())
+    criteria = {
+        (str(record["subject"]), str(record["criterion"]))
+        for record in snapshot.records("P.FAIL.criteria")
+        if str(record["subject"]) in failed
+    }
+    per_criterion = Counter(code for _subject, code in criteria)
     per_site = Counter(str(record["site_code"]) for record in subjects)
     per_site_randomized = Counter(str(record["site_code"]) for record in randomized)
     return Flow(
@@ -476,20 +560,5 @@ def _flow(snapshot: Snapshot) -> Flow:
         waiting=len(subjects) - len(failed) - len(randomized),
         randomized=len(randomized),
         sites=tuple((site, per_site[site], per_site_randomized[site]) for site in sorted(per_site)),
+        failed_criteria=tuple(sorted(per_criterion.items())),
     )
-
-
-def _date(value: Value) -> date | None:
-    return date.fromisoformat(value) if isinstance(value, str) and value else None
-
-
-def _int(value: Value) -> int | None:
-    return value if isinstance(value, int) else None
-
-
-def _decimal(value: Value) -> Decimal | None:
-    return Decimal(value) if isinstance(value, str) and value else None
-
-
-def _code(value: Value) -> str:
-    return "" if value is None else str(value)

@@ -156,7 +156,7 @@ def trial_lock(request: SignedInRequest) -> HttpResponse:
         version = do_lock_trial(
             request.user,
             form.cleaned_data["reason"],
-            request_id=request.request_id,  # type: ignore[attr-defined]
+            request_id=request.request_id,
         )
     except (trial_state.WrongState, trial_state.SamePerson) as error:
         messages.error(request, _refusal(error))

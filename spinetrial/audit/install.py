@@ -17,6 +17,8 @@ EXCUSED: dict[str, str] = {
     "adverse_events.MeddraName": "written once by an import, never changed (trigger); MeddraRelease has the hashes",
     "adverse_events.MeddraPosting": "search index made from MeddraName; written once and never changed (trigger)",
     "adverse_events.MeddraImport": "progress of a job; what it imported or why not is recorded by release and event",
+    "reports.MadeReport": "progress of a job and the files that came of it; each is recorded by event with its hashes",
+    "analysis.Simulation": "numbers drawn at random, no patient's data; who asked for which is recorded as an event",
     "audit.AuditEntry": "is the trail; append-only by its own trigger",
     "audit.AuditChain": "heads of the trail; written only by the trail's functions",
     "crf.Draft": "unsaved typing of one person; the save that follows is recorded",

@@ -193,7 +193,7 @@ def edit_page(
         form.add_error(None, stranger)
     if form.is_valid():
         try:
-            request_id = request.request_id  # type: ignore[attr-defined]
+            request_id = request.request_id
             saved = save.save_record(form, request.user, reason, request_id=request_id, replies=replies)
         except save.ReasonMissing:
             pass  # said at the reason itself, below

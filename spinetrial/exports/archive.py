@@ -19,6 +19,7 @@ from spinetrial.analysis.snapshot import WHY_MISSING
 from spinetrial.exports.csvfile import write_csv
 from spinetrial.exports.datasets import analysis_tables
 from spinetrial.exports.sav import write_sav
+from spinetrial.exports.second_program import parameters, script
 from spinetrial.protocol import get
 
 
@@ -33,9 +34,10 @@ class Origin:
 
 
 def build_zip(snapshot: Snapshot, origin: Origin, *, reveal: bool) -> bytes:
-    """CSV and SPSS files of every table and of the analysis sets, dictionary, read-me, manifest.
+    """CSV and SPSS files of every table and of the analysis sets, R script, dictionary, read-me, manifest.
 
-    Without `reveal` no table that shows an arm is in it, and the analysis sets hold no arm.
+    Without `reveal` no table that shows an arm is in it, the analysis sets hold no arm, and there is no script, which
+    compares arms.
     """
     seen = snapshot if reveal else snapshot.without_arm()
     analysis = analysis_tables(seen, reveal=reveal)
@@ -46,8 +48,14 @@ def build_zip(snapshot: Snapshot, origin: Origin, *, reveal: bool) -> bytes:
             name = table.name.lower() if folder == "analysis" else table.name
             files[f"{folder}/csv/{name}.csv"] = write_csv(table)
             files[f"{folder}/spss/{name}.sav"] = write_sav(table, f"{label}: {table.name}", origin.locked_at)
-    files["dictionary.csv"] = write_csv(dictionary([*seen.tables, *analysis]))
-    files["README.txt"] = _readme(origin).encode("utf-8-sig")
+    described = [*seen.tables, *analysis]
+    if reveal:
+        given = parameters(get(snapshot.protocol_version))
+        described.append(given)
+        files["analysis/parameters.csv"] = write_csv(given)
+        files["analysis/analysis.R"] = script()
+    files["dictionary.csv"] = write_csv(dictionary(described))
+    files["README.txt"] = _readme(origin, reveal=reveal).encode("utf-8-sig")
     files["manifest.json"] = _manifest(seen, origin, files, masked=not reveal)
     return pack(files, origin.locked_at)
 
@@ -105,7 +113,7 @@ def _chinese_label(label: str) -> str:
     return f"{_chinese(question)}: {_chinese(why)}" if colon and why == WHY_MISSING else _chinese(label)
 
 
-def _readme(origin: Origin) -> str:
+def _readme(origin: Origin, *, reveal: bool) -> str:
     """What is in the archive and how to read it, in English and Chinese."""
     parts = []
     for language in ("en", "zh-hans"):
@@ -115,6 +123,7 @@ def _readme(origin: Origin) -> str:
                 % {"number": origin.number, "time": f"{origin.locked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"},
                 _("data: every table as entered, one row per record. analysis: the sets the report is computed from."),
                 _("dictionary.csv: every column with its label, type, unit, codes and CDISC name."),
+                *(_second_program() if reveal else ()),
                 _("manifest.json: SHA-256 of every file, of the data and of the protocol."),
                 _("Rows of a repeating group name the record they belong to in the column “parent”."),
                 _(
@@ -133,6 +142,22 @@ def _readme(origin: Origin) -> str:
             )
         parts.append("\r\n".join(lines))
     return "\r\n\r\n".join(parts) + "\r\n"
+
+
+def _second_program() -> tuple[str, ...]:
+    """What the R script is for and how to run it."""
+    return (
+        _(
+            "analysis/analysis.R: a second program, written independently of the report. It computes the primary and "
+            "the main secondary results again from the CSV files of this archive. parameters.csv holds what it takes "
+            "from the protocol."
+        ),
+        _(
+            "To run it: unpack the archive, open a command line in the folder “analysis” and type: Rscript analysis.R. "
+            "It needs R with the packages survival, cmprsk and nlme, and no network. It prints a summary and writes "
+            "results_r.csv (key, value; NA where a number is not estimable)."
+        ),
+    )
 
 
 def _manifest(snapshot: Snapshot, origin: Origin, files: dict[str, bytes], *, masked: bool) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from spinetrial.protocol.model import Protocol
+from spinetrial.protocol.model import Offset, Protocol
 from spinetrial.protocol.text import gettext_noop
 
 
@@ -17,6 +17,17 @@ def _repeating_months(protocol: Protocol, code: str) -> int | None:
     months = int(digits)
     fits = rule.first_months <= months <= 360 and (months - rule.first_months) % rule.every_months == 0
     return months if fits else None
+
+
+def offset_of(protocol: Protocol, code: str) -> Offset:
+    """How long after its anchor a scheduled follow-up visit is due. Raises ValueError for any other code."""
+    for rule in protocol.visits:
+        if rule.code == code:
+            return rule.offset
+    months = _repeating_months(protocol, code)
+    if months is None:
+        raise ValueError(f"{code!r} is no scheduled follow-up visit")
+    return Offset(months=months)
 
 
 def unscheduled_number(protocol: Protocol, code: str) -> int | None:

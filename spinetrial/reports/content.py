@@ -5,10 +5,22 @@ from __future__ import annotations
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from spinetrial.analysis.groups import Arms
 from spinetrial.analysis.results import Results
 from spinetrial.reports.document import Block, Document
 from spinetrial.reports.sections import SECTIONS
 from spinetrial.reports.writing import Report, Source
+
+
+def strip(report: Report) -> str:
+    """What stands on top of every page of a report that is not for everybody, or whose numbers are not results."""
+    if report.results.arms is Arms.POOLED:
+        return _("MASKED, POOLED: no arm is shown")
+    if report.results.arms is Arms.DRAWN:
+        return _("DRY RUN ON SHUFFLED ARMS: no number here is a result")
+    if report.source.closed:
+        return _("CLOSED PART, BY ARM: for the monitoring board only")
+    return ""
 
 
 def build(results: Results, source: Source, language: str) -> Document:
@@ -26,6 +38,6 @@ def build(results: Results, source: Source, language: str) -> Document:
                 "version": report.version_name(),
                 "hash": results.snapshot_sha256[:16],
             },
-            masked_strip=_("MASKED, POOLED: no arm is shown") if results.masked else "",
+            strip=strip(report),
             blocks=tuple(blocks),
         )

@@ -62,13 +62,13 @@ Block = Heading | Paragraph | Facts | Grid | Figure
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`footer` stands on every page; `masked_strip` too where there is one."""
+    """`footer` stands on every page; `strip` too where there is one: who may read it, and how."""
 
     language: str
     title: str
     subtitle: str
     footer: str
-    masked_strip: str
+    strip: str
     blocks: tuple[Block, ...]
 
     def figures(self) -> Mapping[str, Figure]:

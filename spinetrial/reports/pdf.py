@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from xml.sax.saxutils import escape
 
@@ -10,6 +11,7 @@ from reportlab.lib.enums import TA_CENTER
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
@@ -22,10 +24,10 @@ from reportlab.platypus import (
     Spacer,
     TableStyle,
 )
-from reportlab.platypus import Paragraph as TextBlock
+from reportlab.platypus import Paragraph as Lines
 
 from spinetrial.reports.document import Block, Document, Facts, Figure, Grid, Heading, Paragraph
-from spinetrial.reports.figures.drawing import INK, RULE, SOFT
+from spinetrial.reports.figures.drawing import INK, RULE, SOFT, fit
 from spinetrial.reports.fonts import BOLD, REGULAR, register
 
 _MARGIN = 20 * mm
@@ -35,6 +37,22 @@ _ACCENT = HexColor("#0b5a70")
 _STRIP = HexColor("#1c2730")
 #: Tables up to this size stay on one page with caption and notes.
 _KEPT_ROWS = 26
+
+
+class TextBlock(Lines):
+    """A paragraph that in Chinese breaks between characters, but never inside a Latin word or a number."""
+
+    def breakLinesCJK(self, maxWidths: float | Sequence[float]) -> object:
+        """As reportlab's, with the lines of `fit`; several fonts in one paragraph are left to reportlab."""
+        widths = maxWidths if isinstance(maxWidths, Sequence) else [maxWidths]
+        (frag, *more), bullet = self.frags or [None], getattr(self, "bulletText", None)
+        if frag is None or more or bullet or hasattr(frag, "cbDefn") or len(set(widths)) > 1:
+            return super().breakLinesCJK(maxWidths)
+        self.height = 0
+        words = frag.text if hasattr(frag, "text") else "".join(getattr(frag, "words", []))
+        lines = fit(words, widths[0], frag.fontSize, frag.fontName == BOLD)
+        placed = [(widths[0] - stringWidth(line, frag.fontName, frag.fontSize), [line]) for line in lines]
+        return frag.clone(kind=0, lines=placed, ascent=frag.fontSize, descent=-0.2 * frag.fontSize)
 
 
 def render(document: Document) -> bytes:
@@ -49,7 +67,9 @@ def render(document: Document) -> bytes:
     heading: list[Flowable] = []
     for block in document.blocks:
         if isinstance(block, Heading):
-            heading = [TextBlock(escape(block.text), styles.heading)]
+            style = styles.heading if block.level == 1 else styles.subheading
+            # A part that follows its chapter at once stands under the chapter's heading.
+            heading = [*(heading if block.level > 1 else []), TextBlock(escape(block.text), style)]
             continue
         first, *others = _groups(block, styles)
         if others:  # a table that may break starts with some of its rows
@@ -108,12 +128,12 @@ def _page(canvas: Canvas, document: Document) -> None:
     canvas.setStrokeColor(RULE)
     canvas.setLineWidth(0.4)
     canvas.line(_MARGIN, 15 * mm, A4[0] - _MARGIN, 15 * mm)
-    if document.masked_strip:
+    if document.strip:
         canvas.setFillColor(_STRIP)
         canvas.rect(_MARGIN, A4[1] - 15 * mm, _WIDTH, 6 * mm, stroke=0, fill=1)
         canvas.setFillColor(white)
         canvas.setFont(BOLD, 8)
-        canvas.drawCentredString(A4[0] / 2, A4[1] - 13 * mm, document.masked_strip)
+        canvas.drawCentredString(A4[0] / 2, A4[1] - 13 * mm, document.strip)
     canvas.restoreState()
 
 
@@ -130,6 +150,7 @@ class _Styles:
         self.eyebrow = style("eyebrow", 9, textColor=SOFT)
         self.title = style("title", 16, fontName=BOLD)
         self.heading = style("heading", 12, fontName=BOLD, textColor=_ACCENT, spaceBefore=14, spaceAfter=4)
+        self.subheading = style("subheading", 10, fontName=BOLD, spaceBefore=10, spaceAfter=3)
         self.plain = style("plain", 9, spaceAfter=4)
         self.note = style("note", 7.5, textColor=SOFT, spaceBefore=2, spaceAfter=4)
         self.finding = style("finding", 11, fontName=BOLD, spaceBefore=2, spaceAfter=6)
@@ -176,7 +197,8 @@ def _facts(pairs: tuple[tuple[str, str], ...], styles: _Styles) -> Flowable:
 
 def _grid(grid: Grid, styles: _Styles) -> list[list[Flowable]]:
     total = sum(grid.shares)
-    rows = [[TextBlock(escape(text), styles.head if i else styles.head_first) for i, text in enumerate(grid.header)]]
+    head, body = (styles.head_first, styles.cell) if grid.text else (styles.head, styles.number)
+    rows = [[TextBlock(escape(text), head if i else styles.head_first) for i, text in enumerate(grid.header)]]
     commands = [
         ("BACKGROUND", (0, 0), (-1, 0), _HEAD),
         ("LINEBELOW", (0, 0), (-1, 0), 0.8, INK),
@@ -193,7 +215,7 @@ def _grid(grid: Grid, styles: _Styles) -> list[list[Flowable]]:
         first = styles.group if number in grid.groups else styles.cell
         indent = "&nbsp;" * (len(row[0]) - len(row[0].lstrip(" ")))
         cells = [TextBlock(indent + escape(row[0].strip()), first)]
-        cells += [TextBlock(escape(text), styles.number) for text in row[1:]]
+        cells += [TextBlock(escape(text), body) for text in row[1:]]
         rows.append(cells)
     table = LongTable(rows, colWidths=[_WIDTH * share / total for share in grid.shares], repeatRows=1)
     table.setStyle(TableStyle(commands))

@@ -12,7 +12,7 @@ from spinetrial.access.gate import SignedInRequest, get_record, requires
 from spinetrial.access.limits import limited
 from spinetrial.audit.acting import acting, record_event
 from spinetrial.reports.cioms import render
-from spinetrial.reports.views import LANGUAGES
+from spinetrial.reports.models import LANGUAGES
 
 
 @requires("crf.view")

@@ -11,22 +11,30 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from followup.response import Reading
+from spinetrial.analysis.baseline import Summary
 from spinetrial.analysis.primary import Comparison
 from spinetrial.analysis.results import Results
 from spinetrial.analysis.sets import AnalysisSet
 from spinetrial.protocol.events import event_title
 from spinetrial.stats.estimate import Estimate, Reason
 from spinetrial.stats.proportions import ProportionCI
-from spinetrial.stats.risk_difference import DifferenceMethod
+from spinetrial.stats.risk_difference import DifferenceMethod, RiskDifferenceCI
+from spinetrial.stats.selftest import SelfTest
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which data a report is made from. `number` and `locked_at` are None for data that are not locked."""
+    """Which data a report is made from. `number` and `locked_at` are None for data that are not locked.
+
+    `self_test`: of the statistics, just before. `closed`: the part of the monitoring board's report that shows the
+    arms to the board alone.
+    """
 
     number: int | None
     locked_at: datetime | None
     software_version: str
+    self_test: SelfTest | None = None
+    closed: bool = False
 
 
 class Report:
@@ -93,16 +101,25 @@ def share(x: int, n: int) -> str:
 
 def difference(comparison: Comparison) -> str:
     """Difference in percentage points with its interval."""
-    found = comparison.difference
-    if found is None:
-        return "–"
-    if found.estimate.value is None or found.lower.value is None or found.upper.value is None:
+    return "–" if comparison.difference is None else risk_difference(comparison.difference)
+
+
+_REASONS = {
+    Reason.EMPTY_ARM: gettext_noop("nobody in one of the arms"),
+    Reason.NO_PATIENTS: gettext_noop("nobody in the group"),
+    Reason.ZERO_VARIANCE: gettext_noop("no variance"),
+    Reason.NOTHING_OBSERVED: gettext_noop("no evaluable response in an arm with missing ones"),
+    Reason.TOO_FEW_GROUPS: gettext_noop("fewer than two subgroups with participants in both arms"),
+    Reason.TOO_FEW_IMPUTATIONS: gettext_noop("fewer than two imputed sets"),
+    Reason.TOO_LARGE: gettext_noop("too many participants or missing responses to compute it"),
+}
+
+
+def why_not(reason: Reason | None) -> str:
+    """ "not estimable: ..." with the reason where it has words."""
+    if reason not in _REASONS:
         return _("not estimable")
-    return _("%(difference)s (%(lower)s to %(upper)s)") % {
-        "difference": points(found.estimate.value),
-        "lower": points(found.lower.value),
-        "upper": points(found.upper.value),
-    }
+    return _("not estimable: %(reason)s") % {"reason": _(_REASONS[reason])}
 
 
 _METHOD_NAMES = {
@@ -148,6 +165,13 @@ def with_interval(
     return _("%(value)s (%(lower)s to %(upper)s)") % {"value": words(middle.value), "lower": ends[0], "upper": ends[1]}
 
 
+def share_with_limits(share: Estimate, lower: Estimate, upper: Estimate) -> str:
+    """A share of a curve in per cent with its limits; alone where the curve is 0 or 1 and has no limits."""
+    if share.value is not None and lower.value is None and upper.value is None:
+        return percent(share.value)
+    return with_interval(share, lower, upper, percent)
+
+
 def median(values: Sequence[float | None]) -> str:
     """Median (quartiles; range), with the number known where some are not."""
     known = sorted(float(value) for value in values if value is not None)
@@ -156,6 +180,43 @@ def median(values: Sequence[float | None]) -> str:
     quartiles = statistics.quantiles(known, n=4, method="inclusive") if len(known) > 1 else [known[0]] * 3
     text = f"{quartiles[1]:g} ({quartiles[0]:g}–{quartiles[2]:g}; {known[0]:g}–{known[-1]:g})"
     return text if len(known) == len(values) else f"{text} [{len(known)}]"
+
+
+def described(found: Summary) -> str:
+    """Median (quartiles; range) of a number in a group, at most one decimal."""
+    numbers = (found.median, found.lower_quartile, found.upper_quartile, found.least, found.most)
+    middle, lower, upper, least, most = (
+        None if each.value is None else f"{round(each.value, 1):g}" for each in numbers
+    )
+    return f"{middle} ({lower}–{upper}; {least}–{most})" if found.n else _("not estimable")
+
+
+def mean_sd(found: Summary) -> str:
+    """Mean (SD) of a number in a group, one decimal; a dash where one participant has no standard deviation."""
+    if found.mean.value is None:
+        return _("not estimable")
+    return f"{found.mean.value:.1f} (–)" if found.sd.value is None else f"{found.mean.value:.1f} ({found.sd.value:.1f})"
+
+
+def standardised(estimate: Estimate) -> str:
+    """A standardised difference with two decimals and a true minus sign."""
+    if estimate.value is None:
+        return _("not estimable")
+    number = f"{abs(estimate.value):.2f}"
+    return f"−{number}" if estimate.value < 0 and float(number) else number
+
+
+def risk_difference(found: RiskDifferenceCI | None) -> str:
+    """A difference of proportions in percentage points with its interval; empty without two groups."""
+    if found is None:
+        return ""
+    if found.estimate.value is None or found.lower.value is None or found.upper.value is None:
+        return _("not estimable")
+    return _("%(difference)s (%(lower)s to %(upper)s)") % {
+        "difference": points(found.estimate.value),
+        "lower": points(found.lower.value),
+        "upper": points(found.upper.value),
+    }
 
 
 def short_set(which: AnalysisSet) -> str:

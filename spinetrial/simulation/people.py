@@ -28,6 +28,7 @@ PEOPLE = {
     Role.STATISTICIAN: "Sun Statistician",
     Role.CUSTODIAN: "Zhou Custodian",
     Role.ADMINISTRATOR: "Wu Administrator",
+    Role.BOARD: "Gao Monitoring-Board",
 }
 
 

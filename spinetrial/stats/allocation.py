@@ -9,10 +9,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from spinetrial.stats.checks import check_count
+from spinetrial.stats.checks import check_count, check_counts
 
 # Weighted scores that are equal in decimals must tie.
 _TIE = 1e-9
+_MAX_BLOCK = 1000
 
 
 class ImbalanceMeasure(StrEnum):
@@ -92,13 +93,13 @@ def block_properties(allocations: Sequence[str], block_sizes: Sequence[int], arm
         raise ValueError("At least two different arms are needed.")
     if set(allocations) - set(arms):
         raise ValueError("The list contains an arm that is not named.")
-    for size in block_sizes:
-        if check_count("A block size", size) == 0:
-            raise ValueError("A block must hold at least one patient.")
-    if len(allocations) > sum(block_sizes):
+    sizes = check_counts("A block size", block_sizes)
+    if 0 in sizes:
+        raise ValueError("A block must hold at least one patient.")
+    if len(allocations) > sum(sizes):
         raise ValueError("The list is longer than its blocks.")
     balanced, start = True, 0
-    for size in block_sizes:
+    for size in sizes:
         block = list(allocations[start : start + size])
         if len(block) == size:
             balanced = balanced and all(block.count(arm) * len(arms) == size for arm in arms)
@@ -118,8 +119,7 @@ def distinct_blocks(block_size: int, arms: int) -> int:
 
     Raises ValueError for a size that is not a positive multiple of the number of arms.
     """
-    check_count("The number of arms", arms)
-    check_count("The block size", block_size)
-    if not arms or not block_size or block_size % arms:
-        raise ValueError("The block size must be a positive multiple of the number of arms.")
+    arms, block_size = check_count("The number of arms", arms), check_count("The block size", block_size)
+    if not arms or not block_size or block_size % arms or block_size > _MAX_BLOCK:
+        raise ValueError(f"The block size must be a positive multiple of the number of arms, at most {_MAX_BLOCK}.")
     return int(math.factorial(block_size) // math.factorial(block_size // arms) ** arms)

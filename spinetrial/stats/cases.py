@@ -2,12 +2,14 @@
 
 One function per method name of the file format. They only translate names: every number comes from the functions that
 the analysis itself calls. The format's conventions: difference = test - control, `conf` the confidence level (0.95 if
-absent), groups in order of first appearance, log-rank counts in sorted order of the groups, `null` not estimable.
+absent), groups in order of first appearance, log-rank counts in sorted order of the groups, `null` not estimable. An
+optional input that is `null` is absent. Numbers are JSON numbers: a number written as text is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spinetrial.stats.allocation import ImbalanceMeasure, block_properties, distinct_blocks, minimisation_scores
@@ -71,11 +73,89 @@ class UnknownMethod(Exception):
     """The case names a method that this package does not have."""
 
 
-def compute(method: str, inputs: Inputs) -> Computed:
-    """What this package computes for a case. Raises UnknownMethod, or ValueError or KeyError for bad inputs."""
+def compute(method: str, inputs: Any) -> Computed:
+    """What this package computes for a case.
+
+    Raises UnknownMethod, ValueError for bad or missing inputs, and what Python raises for inputs of another kind.
+    """
     if method not in METHODS:
         raise UnknownMethod(f"unknown method {method!r}")
-    return METHODS[method](inputs)
+    return METHODS[method](_Read(inputs))
+
+
+class _Read(Mapping[str, Any]):
+    """Inputs checked when they are read: what a method does not ask for may be anything."""
+
+    def __init__(self, given: Any) -> None:
+        if not isinstance(given, Mapping):
+            raise ValueError("The inputs must be an object.")
+        self._given = given
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._given:
+            raise _MissingInput(f"The input {name!r} is missing.")
+        value = self._given[name]
+        if name not in _TEXTS:
+            _check_numbers(name, value)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+
+class _MissingInput(KeyError, ValueError):
+    """A KeyError, so that `get` and `in` work; a ValueError, so that its sentence is shown."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+_TEXTS = frozenset(
+    ("id", "arm", "group", "stratum", "site", "visit", "allocations", "new_patient", "spending", "measure")
+)
+"""Inputs whose leaves may be text."""
+
+
+def _check_numbers(name: str, value: Any) -> None:
+    """Refuses text and infinite numbers anywhere in an input; missing values (null) are left to the method."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            _check_numbers(name, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_numbers(name, inner)
+    elif isinstance(value, str):
+        raise ValueError(f"The input {name!r} must hold numbers, not the text {value!r}.")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"The input {name!r} must hold finite numbers.")
+
+
+def _column(inputs: Inputs, name: str) -> list[Any]:
+    """An input that is a list."""
+    value = inputs[name]
+    if not isinstance(value, list):
+        raise ValueError(f"The input {name!r} must be a list.")
+    return value
+
+
+def _optional(inputs: Inputs, name: str, default: Any) -> Any:
+    """An input that may be absent or null."""
+    value = inputs.get(name)
+    return default if value is None else value
+
+
+def _names(inputs: Inputs, name: str) -> list[Any]:
+    """A column of labels. Whole numbers stay numbers, to be sorted by size: 1.0 is the group 1."""
+    labels: list[Any] = []
+    for value in _column(inputs, name):
+        if value is None or isinstance(value, bool | list | Mapping):
+            raise ValueError(f"The input {name!r} must hold names or numbers, not {value!r}.")
+        labels.append(int(value) if isinstance(value, float) and value.is_integer() else value)
+    # Numbers and texts together are names: 1 and "1" are one group, as they are one key of the result.
+    return [str(value) for value in labels] if any(isinstance(value, str) for value in labels) else labels
 
 
 def _limits(given: Interval) -> Computed:
@@ -83,17 +163,16 @@ def _limits(given: Interval) -> Computed:
 
 
 def _level(inputs: Inputs) -> float:
-    return float(inputs.get("conf", 0.95))
+    return float(_optional(inputs, "conf", 0.95))
 
 
 def _distinct(values: Sequence[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def _sorted(values: Sequence[Any]) -> list[Any]:
-    """Numbers by size, before texts in the order of a dictionary (as an English R session sorts factor levels)."""
-    numbers = sorted(value for value in values if not isinstance(value, str))
-    return numbers + sorted((value for value in values if isinstance(value, str)), key=str.casefold)
+def _sorted(values: Iterable[Any]) -> list[Any]:
+    """Numbers by size, texts in the order of a dictionary (as an English R session sorts factor levels)."""
+    return sorted(values, key=lambda value: value.casefold() if isinstance(value, str) else value)
 
 
 def _two_arms(inputs: Inputs) -> tuple[int, int, int, int]:
@@ -156,7 +235,10 @@ def _noninferiority_exact(inputs: Inputs) -> Computed:
 
 
 def _two_by_two(inputs: Inputs) -> Computed:
-    (a, b), (c, d) = inputs["table"]
+    table = _column(inputs, "table")
+    if [len(row) if isinstance(row, list) else 0 for row in table] != [2, 2]:
+        raise ValueError("The table must have two rows of two cells.")
+    (a, b), (c, d) = table
     cells, level = (a, b, c, d), _level(inputs)
     fisher, chi, risk = fisher_2x2(*cells), chi_square_2x2(*cells), risk_ratio(*cells, level)
     odds = odds_ratio(*cells, OddsRatioMethod.AS_R_FISHER_TEST, level)
@@ -188,7 +270,7 @@ def _two_by_two(inputs: Inputs) -> Computed:
 
 
 def _r_by_c(inputs: Inputs) -> Computed:
-    result = r_by_c(inputs["table"])
+    result = r_by_c(_column(inputs, "table"))
     return {
         "pearson_chi2": result.pearson,
         "df": result.df,
@@ -205,7 +287,9 @@ def _cochran_armitage(inputs: Inputs) -> Computed:
 
 
 def _stratified_2x2(inputs: Inputs) -> Computed:
-    result = stratified_2x2([Stratum(*_two_arms(stratum)) for stratum in inputs["strata"]], _level(inputs))
+    result = stratified_2x2(
+        [Stratum(*_two_arms(_Read(stratum))) for stratum in _column(inputs, "strata")], _level(inputs)
+    )
     return {
         "cmh_chi2": result.cmh,
         "cmh_p": result.cmh_p,
@@ -278,8 +362,8 @@ def _t_test_summary(inputs: Inputs) -> Computed:
 
 
 def _ancova(inputs: Inputs) -> Computed:
-    study = [_is_test(arm) for arm in inputs["arm"]]
-    result = ancova(study, inputs["baseline"], inputs["post"], inputs.get("site"), _level(inputs))
+    study = [_is_test(arm) for arm in _column(inputs, "arm")]
+    result = ancova(study, inputs["baseline"], inputs["post"], _optional(inputs, "site", None), _level(inputs))
     return {
         "adjusted_difference": result.difference,
         "se": result.se,
@@ -293,7 +377,9 @@ def _ancova(inputs: Inputs) -> Computed:
 
 
 def _mmrm_unstructured(inputs: Inputs) -> Computed:
-    columns = (inputs[name] for name in ("id", "arm", "visit", "baseline", "nrs"))
+    columns = [_column(inputs, name) for name in ("id", "arm", "visit", "baseline", "nrs")]
+    if len({len(column) for column in columns}) > 1:
+        raise ValueError("The columns id, arm, visit, baseline and nrs must have the same length.")
     rows = [
         Observation(str(subject), _is_test(arm), str(visit), baseline, outcome)
         for subject, arm, visit, baseline, outcome in zip(*columns, strict=True)
@@ -341,14 +427,15 @@ def _visit_order(rows: Sequence[Observation]) -> list[str]:
 
 
 def _kaplan_meier(inputs: Inputs) -> Computed:
-    names, level, tau = _distinct(inputs["group"]), _level(inputs), inputs.get("tau")
+    column, level, tau = _names(inputs, "group"), _level(inputs), inputs.get("tau")
+    names = _distinct(column)
     if not names:
         return dict(NOT_ESTIMABLE)
-    samples = {name: _of_group(inputs, "status", name) for name in names}
+    samples = {name: _of_group(inputs, "status", column, name) for name in names}
     groups: Computed = {}
     for name, (times, events) in samples.items():
         curve, follow_up = kaplan_meier(times, events, level), median_follow_up(times, events, level)
-        points = [(time, curve.at(time)) for time in inputs["times"]]
+        points = [(time, curve.at(time)) for time in _times(inputs)]
         groups[str(name)] = {
             "n": curve.n,
             "events": curve.n_events,
@@ -373,7 +460,7 @@ def _kaplan_meier(inputs: Inputs) -> Computed:
             groups[str(name)]["rmst"] = {"rmst": mean.mean, "se": mean.se}
     computed: Computed = {"groups": groups}
     if len(names) > 1:
-        labels = [str(name) for name in inputs["group"]]
+        labels = [str(name) for name in column]
         test = logrank_groups(inputs["time"], inputs["status"], labels, [str(name) for name in _sorted(names)])
         computed["logrank"] = {
             "chi2": test.chi2,
@@ -396,27 +483,42 @@ def _kaplan_meier(inputs: Inputs) -> Computed:
     return computed
 
 
-def _of_group(inputs: Inputs, kind: str, name: Any) -> tuple[list[float], list[int]]:
-    """Times and codes of one group."""
-    rows = list(zip(inputs["time"], inputs[kind], inputs["group"], strict=True))
-    return [time for time, _, group in rows if group == name], [code for _, code, group in rows if group == name]
+def _of_group(inputs: Inputs, kind: str, column: Sequence[Any], name: Any) -> tuple[list[float], list[int]]:
+    """Times and codes of one group of those in `column`."""
+    times, codes = _column(inputs, "time"), _column(inputs, kind)
+    if not len(times) == len(codes) == len(column):
+        raise ValueError(f"The columns time, {kind} and group must have the same length.")
+    rows = [(time, code) for time, code, group in zip(times, codes, column, strict=True) if group == name]
+    return [time for time, _ in rows], [code for _, code in rows]
+
+
+def _times(inputs: Inputs) -> list[float]:
+    """The times at which a curve is asked for; none is allowed."""
+    times: list[float] = _optional(inputs, "times", [])
+    if not isinstance(times, list) or any(
+        isinstance(time, bool) or not isinstance(time, int | float) for time in times
+    ):
+        raise ValueError("The input 'times' must be a list of numbers.")
+    return times
 
 
 def _stratified_logrank(inputs: Inputs) -> Computed:
-    order = [str(name) for name in _sorted(_distinct(inputs["group"]))]
-    groups, strata = [str(name) for name in inputs["group"]], [str(name) for name in inputs["stratum"]]
+    column = _names(inputs, "group")
+    order = [str(name) for name in _sorted(_distinct(column))]
+    groups, strata = [str(name) for name in column], [str(name) for name in _names(inputs, "stratum")]
     test = logrank_groups(inputs["time"], inputs["status"], groups, order, strata)
     return {"chi2": test.chi2, "p": test.p}
 
 
 def _cumulative_incidence(inputs: Inputs) -> Computed:
-    names, level, cause = _distinct(inputs["group"]), _level(inputs), inputs.get("cause", 1)
+    column, level, cause = _names(inputs, "group"), _level(inputs), _optional(inputs, "cause", 1)
+    names = _distinct(column)
     if not names:
         return dict(NOT_ESTIMABLE)
     groups: Computed = {}
     for name in names:
-        curve = cumulative_incidence(*_of_group(inputs, "code", name), cause, level)
-        points = [(time, curve.at(time)) for time in inputs["times"]]
+        curve = cumulative_incidence(*_of_group(inputs, "code", column, name), cause, level)
+        points = [(time, curve.at(time)) for time in _times(inputs)]
         groups[str(name)] = {
             "at": [
                 {
@@ -431,7 +533,7 @@ def _cumulative_incidence(inputs: Inputs) -> Computed:
         }
     computed: Computed = {"cause": cause, "groups": groups}
     if len(names) > 1:
-        labels, order = [str(name) for name in inputs["group"]], [str(name) for name in names]
+        labels, order = [str(name) for name in column], [str(name) for name in names]
         causes = _sorted(_distinct([code for code in inputs["code"] if code != 0]))
         tests = [gray_test(inputs["time"], inputs["code"], labels, order, code) for code in causes]
         computed["gray"] = [
@@ -447,7 +549,7 @@ def _sample_size_ni(inputs: Inputs) -> Computed:
     computed: Computed = {f"n_per_arm_{method.value}": result.n_per_arm for method, result in size.items()}
     computed |= {f"raw_{method.value}": result.raw for method, result in size.items()}
     n = size[PlanningVariance.UNPOOLED].n_per_arm
-    total = None if n.value is None else inflate_for_loss(int(n.value), inputs.get("loss", 0.0))
+    total = None if n.value is None else inflate_for_loss(int(n.value), _optional(inputs, "loss", 0.0))
     return computed | {
         "total_unpooled": n if total is None else 2 * total.n_per_arm,
         "total_inflated_divide": n if total is None else total.divide,
@@ -521,7 +623,10 @@ def _smd_categorical(inputs: Inputs) -> Computed:
 
 
 def _rubin_pooling(inputs: Inputs) -> Computed:
-    result = rubin_pool(inputs["estimates"], inputs["variances"], inputs["n_complete"] - inputs["k"], _level(inputs))
+    n, k = inputs.get("n_complete"), _optional(inputs, "k", 1)
+    # Without a size of the complete data its degrees of freedom are infinite, as in the R package mice.
+    df_complete = math.inf if n is None else n - k
+    result = rubin_pool(inputs["estimates"], inputs["variances"], df_complete, _level(inputs))
     return {
         "estimate": result.estimate,
         "within": result.within,
@@ -573,14 +678,17 @@ def _classical(inputs: Inputs) -> Computed:
 
 def _minimisation(inputs: Inputs) -> Computed:
     measure = ImbalanceMeasure(inputs["measure"])
-    result = minimisation_scores(inputs["counts"], inputs["new_patient"], inputs["weights"], measure)
+    # Levels are the keys of the counts and therefore texts, also where the new patient has the number 1.
+    patient = {factor: str(level) for factor, level in inputs["new_patient"].items()}
+    result = minimisation_scores(inputs["counts"], patient, inputs["weights"], measure)
     return {"scores": result.scores, "preferred": result.preferred or "tie"}
 
 
 def _blocks(inputs: Inputs) -> Computed:
-    labels = _distinct(inputs["allocations"])
-    named = next((arms for arms in (("T", "C"), ("test", "control")) if set(labels) <= set(arms)), tuple(labels))
-    result = block_properties(inputs["allocations"], inputs["block_sizes"], named)
+    allocations = [str(name) for name in _names(inputs, "allocations")]
+    labels = set(allocations)
+    named = next((arms for arms in (("T", "C"), ("test", "control")) if labels <= set(arms)), tuple(_sorted(labels)))
+    result = block_properties(allocations, _column(inputs, "block_sizes"), named)
     return {
         "each_block_balanced": result.each_block_balanced,
         "max_abs_imbalance": result.max_imbalance,

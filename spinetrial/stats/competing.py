@@ -23,6 +23,10 @@ CIF_CONVENTION = (
 GRAY_CONVENTION = "Gray's test of equal cumulative incidence, weight rho = 0, two-sided."
 
 
+# A common incidence of 1 may miss it by some last bits.
+_F0_SLACK = 1e-12
+
+
 @dataclass(frozen=True, slots=True)
 class IncidencePoint:
     """Cumulative incidence at one time; `n_events` and `n_competing` are those exactly at it."""
@@ -130,7 +134,8 @@ def gray_test(
 ) -> GrayTest:
     """Test that the cumulative incidence of `cause` is the same in all groups named in `order`.
 
-    Not estimable: fewer than two groups with patients, no event of the cause, a singular variance.
+    Not estimable: fewer than two groups with patients, no event of the cause, a singular or negative variance,
+    events in two groups after the common incidence has come to 1.
     Source: Gray, Annals of Statistics 1988;16:1141-1154, with K groups, no strata and rho = 0.
     """
     t, code = _follow_up(times, causes)
@@ -151,13 +156,19 @@ def gray_test(
         reason = Reason.NO_EVENTS
     df, statistic = max(len(present) - 1, 0), 0.0
     if reason is None:
-        score, variance = _gray_score(t, code, index, len(order), cause)
+        sums = _gray_score(t, code, index, len(order), cause)
+        reason = Reason.TOO_FEW_PATIENTS if sums is None else None
+        score, variance = sums or (score, variance)
+    if reason is None:
         kept = present[:-1]
         matrix = variance[np.ix_(kept, kept)]
         if np.linalg.matrix_rank(matrix, tol=1e-10 * max(1.0, float(np.max(np.abs(matrix))))) < df:
             reason = Reason.ZERO_VARIANCE
         else:
             statistic = float(score[kept] @ np.linalg.solve(matrix, score[kept]))
+            # With few patients and many ties the variance may come out negative.
+            if statistic < -1e-9:
+                reason = Reason.TOO_FEW_PATIENTS
     return GrayTest(
         groups=tuple(order),
         n=tuple(int(size) for size in sizes),
@@ -171,8 +182,10 @@ def gray_test(
     )
 
 
-def _gray_score(t: Floats, code: Ints, index: Ints, k: int, cause: int) -> tuple[Floats, Floats]:
-    """Score vector and covariance matrix of Gray's test.
+def _gray_score(t: Floats, code: Ints, index: Ints, k: int, cause: int) -> tuple[Floats, Floats] | None:
+    """Score vector and covariance matrix of Gray's test; None where the test divides by 1 - F0 = 0.
+
+    That can happen in tiny groups of which one has ended before the others.
 
     Notation of the paper: Y risk set, S survival from any event, F1 cumulative incidence of the cause, all per group;
     h = Y/S(-); R = h (1 - F1(-)) is the adjusted risk set; F0 is the common incidence under the null hypothesis,
@@ -198,7 +211,11 @@ def _gray_score(t: Floats, code: Ints, index: Ints, k: int, cause: int) -> tuple
         adjusted = h * (1 - incidence)
         score += own - n_own * adjusted / float(np.sum(adjusted))
         moved = np.diag(h) - np.outer(h, h) / total
-        running = running + moved * n_own / (total * (1 - common))
+        # Where one group alone is left, a(s) is zero, and so is its share of the integral also where F0 has come to 1.
+        if n_own and np.count_nonzero(in_risk) > 1:
+            if abs(1 - common) < _F0_SLACK:
+                return None
+            running = running + moved * n_own / (total * (1 - common))
         common += n_own / total
         for group in np.flatnonzero(in_risk).tolist():
             y, s = float(risk[group]), float(before[group])

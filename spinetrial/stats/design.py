@@ -10,14 +10,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 from scipy import optimize, special
 
-from spinetrial.stats.checks import Floats, Ints, check_count, check_fraction, check_margin, check_rate, round_up
+from spinetrial.stats.checks import Bools, Floats, Ints, check_count, check_fraction, check_margin, check_rate, round_up
 from spinetrial.stats.distributions import normal_sf, z_upper
-from spinetrial.stats.enumeration import MAX_OUTCOMES, outcome_probability
+from spinetrial.stats.enumeration import binomial_pmf, outcome_probability, supremum, too_many_outcomes
 from spinetrial.stats.estimate import Estimate, Reason, known, not_estimable
 from spinetrial.stats.noninferiority import score_table, wald_table
 from spinetrial.stats.risk_difference import score_variance
@@ -45,6 +46,9 @@ _PLAN_CONVENTION = {
     PlanningVariance.FARRINGTON_MANNING: "Normal approximation, restricted maximum likelihood variance under the null "
     "hypothesis (Farrington and Manning 1990).",
 }
+
+
+_NO_DISTANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ def noninferiority_size(
     null, true, distance = _planning_variances(p1, p0, margin, method)
     za, zb = z_upper(check_fraction("Alpha", alpha)), z_upper(1 - check_fraction("The power", power))
     convention = _PLAN_CONVENTION[method]
-    if distance <= 0:
+    # Rates typed in decimals miss a distance of zero by the last bits; a plan so close to the margin has no size.
+    if distance <= _NO_DISTANCE:
         none = not_estimable(Reason.NO_SOLUTION)
         return NonInferioritySize(p1, p0, margin, alpha, power, method, convention, none, none)
     raw = ((za * math.sqrt(null) + zb * math.sqrt(true)) / distance) ** 2
@@ -134,7 +139,7 @@ def exact_noninferiority_power(
 
     At p1 - p0 = margin this is the real one-sided error rate. Outcomes in which the Wald test has no variance count as
     claims when the difference is above the margin: that is what the test does in programs that do not stop there.
-    Not estimable: an empty arm, or more than a million outcomes.
+    Not estimable: an empty arm, or more than 100,000 patients in one.
     """
     test = ExactTest(test)
     n1, n0 = check_count("The number of study patients", n1), check_count("The number of control patients", n0)
@@ -146,13 +151,96 @@ def exact_noninferiority_power(
     echo = (p1, p0, n1, n0, margin, alpha, test, convention)
     if n1 == 0 or n0 == 0:
         return Power(*echo, not_estimable(Reason.EMPTY_ARM))
-    if (n1 + 1) * (n0 + 1) > MAX_OUTCOMES:
+    if max(n1, n0) > _MAX_EXACT_ARM:
         return Power(*echo, not_estimable(Reason.TOO_LARGE))
+    # Only the outcomes that are likely at these rates: the whole table of large arms is too large.
+    (counts1, chances1), (counts0, chances0) = _likely_counts(n1, p1), _likely_counts(n0, p0)
+    table = wald_table if test is ExactTest.WALD else score_table
+    z = table(n1, n0, margin, counts1, counts0)
+    if test is ExactTest.MIETTINEN_NURMINEN:
+        z = z * math.sqrt((n1 + n0 - 1) / (n1 + n0))
+    probability = float(chances1 @ (z >= critical).astype(np.float64) @ chances0)
+    return Power(*echo, known(min(probability, 1.0)))
+
+
+def exact_noninferiority_powers(
+    pairs: Sequence[tuple[float, float]], n1: int, n0: int, margin: float, alpha: float, test: ExactTest
+) -> tuple[Estimate, ...]:
+    """`exact_noninferiority_power` at many pairs of true rates (study, control), at little more cost than one."""
+    for p1, p0 in pairs:
+        check_rate("The study rate", p1)
+        check_rate("The control rate", p0)
+    region = claim_region(n1, n0, margin, alpha, test)
+    if isinstance(region, Reason):
+        return tuple(not_estimable(region) for _pair in pairs)
+    if not pairs:
+        return ()
+    rates = np.array(pairs, dtype=np.float64)
+    found = outcome_probability(region, rates[:, 0], rates[:, 1])
+    return tuple(known(min(float(value), 1.0)) for value in found)
+
+
+def largest_noninferiority_error(n1: int, n0: int, margin: float, alpha: float, test: ExactTest) -> Estimate:
+    """Largest real one-sided error rate: the most probable claim over all pairs of true rates on the margin.
+
+    Not estimable as in `exact_noninferiority_power`.
+    """
+    region = claim_region(n1, n0, margin, alpha, test)
+    if isinstance(region, Reason):
+        return not_estimable(region)
+
+    def claims(control: Floats) -> Floats:
+        return outcome_probability(region, np.clip(control + margin, 0.0, 1.0), control)
+
+    return known(supremum(claims, max(0.0, -margin), min(1.0, 1.0 - margin)))
+
+
+def responders_needed(
+    n1: int, n0: int, margin: float, alpha: float, test: ExactTest
+) -> tuple[int | None, ...] | Reason:
+    """For each number of control responders 0..n0 the smallest number of study responders from which on the test
+    claims non-inferiority whatever more respond; None where even n1 are too few."""
+    region = claim_region(n1, n0, margin, alpha, test)
+    if isinstance(region, Reason):
+        return region
+    # Counted from the top, so that a gap in the region of a test that is not monotone never counts as a claim.
+    kept = np.cumprod(region[::-1], axis=0).sum(axis=0)
+    return tuple(None if count == 0 else n1 + 1 - int(count) for count in kept)
+
+
+@lru_cache(maxsize=16)
+def claim_region(n1: int, n0: int, margin: float, alpha: float, test: ExactTest) -> Bools | Reason:
+    """Outcomes (rows x1 = 0..n1 study responders, columns x0 = 0..n0) in which the test claims non-inferiority.
+
+    The array is shared and read-only. A reason instead for an empty arm or too many outcomes. Raises
+    ValueError for alpha or margin out of range.
+    """
+    test = ExactTest(test)
+    n1, n0 = check_count("The number of study patients", n1), check_count("The number of control patients", n0)
+    check_margin(margin)
+    critical = z_upper(check_fraction("Alpha", alpha))
+    if n1 == 0 or n0 == 0:
+        return Reason.EMPTY_ARM
+    if too_many_outcomes(n1, n0):
+        return Reason.TOO_LARGE
     z = wald_table(n1, n0, margin) if test is ExactTest.WALD else score_table(n1, n0, margin)
     if test is ExactTest.MIETTINEN_NURMINEN:
         z = z * math.sqrt((n1 + n0 - 1) / (n1 + n0))
-    probability = outcome_probability(z >= critical, np.array([float(p1)]), np.array([float(p0)]))
-    return Power(*echo, known(min(float(probability[0]), 1.0)))
+    region = np.asarray(z >= critical, dtype=np.bool_)
+    region.flags.writeable = False
+    return region
+
+
+# 100,000 patients have some 3,000 counts that are likely enough to be summed.
+_MAX_EXACT_ARM = 100_000
+_NEGLIGIBLE = 1e-22
+
+
+def _likely_counts(n: int, rate: float) -> tuple[Ints, Floats]:
+    """Counts of successes and their probabilities; all the others together have less than 1e-17."""
+    chances = binomial_pmf(n, np.array([float(rate)]))[0]
+    counts = np.flatnonzero(chances > _NEGLIGIBLE)
+    return np.asarray(counts, dtype=np.int64), chances[counts]
 
 
 def inflate_for_loss(n_per_arm: int, loss: float) -> Inflated:
@@ -335,6 +423,47 @@ def single_arm_size(p0: float, p1: float, alpha: float, power: float) -> SingleA
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SingleArmDesign:
+    """What a single-arm study of `n` does: H0: p <= p0 is rejected from `successes` on.
+
+    `actual_alpha` and `actual_power` are the exact probabilities of that under `p0` and `p1`.
+    """
+
+    n: int
+    p0: float
+    p1: float
+    alpha: float
+    convention: str
+    successes: Estimate
+    actual_alpha: Estimate
+    actual_power: Estimate
+
+
+def single_arm_design(n: int, p0: float, p1: float, alpha: float) -> SingleArmDesign:
+    """The exact test of a single arm with `n` patients, one-sided `alpha`.
+
+    No solution where even `n` successes are too likely under `p0`. Raises ValueError for rates or alpha out of range.
+    Source: A'Hern, Statistics in Medicine 2001;20:859-866.
+    """
+    n = check_count("The number of patients", n)
+    check_fraction("The null rate", p0)
+    check_fraction("The alternative rate", p1)
+    check_fraction("Alpha", alpha)
+    echo = (n, p0, p1, alpha, "Exact binomial test, rejected from the smallest count whose upper tail is within alpha.")
+    size: Ints = np.array([n], dtype=np.int64)
+    needed = _successes_needed(size, p0, alpha)
+    if n == 0 or int(needed[0]) > n:
+        none = not_estimable(Reason.NO_PATIENTS if n == 0 else Reason.NO_SOLUTION)
+        return SingleArmDesign(*echo, none, none, none)
+    return SingleArmDesign(
+        *echo,
+        known(int(needed[0])),
+        known(float(_at_least(needed, size, p0)[0])),
+        known(float(_at_least(needed, size, p1)[0])),
+    )
+
+
 def _at_least(successes: Ints, n: Ints, rate: float) -> Floats:
     """P(X >= successes) for X binomial(n, rate)."""
     tail = special.betainc(np.maximum(successes, 1), np.maximum(n - successes + 1, 0.5), rate)
@@ -408,14 +537,18 @@ def lan_demets_boundary(information: Sequence[float], shape: SpendingFunction, a
     return _boundary(fractions, alpha, shape, convention, bounds, used)
 
 
+_MAX_LOOKS = 100
+
+
 def classical_boundary(looks: int, shape: ClassicalBoundary, alpha: float) -> Boundary:
     """Boundary with one constant for equally spaced looks: z_k = c sqrt(K/k) (O'Brien-Fleming) or c (Pocock).
 
     Sources: O'Brien and Fleming 1979; Pocock 1977; Jennison and Turnbull 2000, chapter 2 (one-sided here).
     """
     shape = ClassicalBoundary(shape)
-    if check_count("The number of looks", looks) < 1:
-        raise ValueError("There must be at least one look.")
+    looks = check_count("The number of looks", looks)
+    if not 1 <= looks <= _MAX_LOOKS:
+        raise ValueError(f"There must be 1 to {_MAX_LOOKS} looks.")
     check_fraction("Alpha", alpha)
     fractions = tuple((k + 1) / looks for k in range(looks))
     flat = shape is ClassicalBoundary.POCOCK

@@ -7,18 +7,24 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from spinetrial.stats.checks import Bools, Floats
+from spinetrial.stats.checks import Bools, Floats, Ints
 
-# Above this many possible outcomes (x1, x0) exact enumeration is refused rather than slow.
-MAX_OUTCOMES = 1_000_000
+# Above these limits (2,000 patients per arm) exact enumeration is refused rather than slow: some 10 s for the six
+# suprema of a 2x2 table. The second one is for tables with one very large row.
+_MAX_OUTCOMES = 2_001**2
+_MAX_ROW = 5_000
 _GRID = 1000
 _STARTS = 5
 _REFINEMENTS = 12
 
 
-def log_choose(n: int) -> Floats:
-    """log of n over k for k = 0..n."""
-    k = np.arange(n + 1)
+def too_many_outcomes(n1: int, n0: int) -> bool:
+    """True where the outcomes (x1, x0) are too many for a supremum over a nuisance rate."""
+    return (n1 + 1) * (n0 + 1) > _MAX_OUTCOMES or max(n1, n0) > _MAX_ROW
+
+
+def log_choose(n: int, k: Ints) -> Floats:
+    """log of n over k."""
     return np.asarray(special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1), dtype=np.float64)
 
 
@@ -26,7 +32,7 @@ def binomial_pmf(n: int, rates: Floats) -> Floats:
     """Probabilities of 0..n successes: one row per rate."""
     k = np.arange(n + 1)
     p = np.atleast_1d(rates)[:, None]
-    return np.asarray(np.exp(log_choose(n) + special.xlogy(k, p) + special.xlog1py(n - k, -p)), dtype=np.float64)
+    return np.asarray(np.exp(log_choose(n, k) + special.xlogy(k, p) + special.xlog1py(n - k, -p)), dtype=np.float64)
 
 
 def outcome_probability(region: Bools, rates1: Floats, rates0: Floats) -> Floats:

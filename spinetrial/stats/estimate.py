@@ -33,6 +33,7 @@ class Reason(StrEnum):
     COMPLETE_SEPARATION = "The groups share no level, so the distance is not finite."
     NO_SOLUTION = "No sample size meets the requirement."
     TOO_FEW_IMPUTATIONS = "At least two imputations are needed for the variance between them."
+    NOTHING_OBSERVED = "An arm has missing outcomes and no observed one to impute them from."
     NO_STANDARD_DEVIATION = "The standard deviation needs at least two patients per arm."
 
 

@@ -132,7 +132,7 @@ def _t_test(
 class Ancova:
     """Difference study - control adjusted for the baseline value, with adjusted means.
 
-    `n_left_out` counts patients without baseline or outcome.
+    `n_left_out` counts patients without baseline, outcome or site.
     """
 
     n_study: int
@@ -155,24 +155,25 @@ def ancova(
     study: Sequence[bool],
     baseline: Sequence[float | None],
     post: Sequence[float | None],
-    sites: Sequence[str] | None = None,
+    sites: Sequence[str | None] | None = None,
     level: float = 0.95,
 ) -> Ancova:
     """Least squares fit of post on arm, baseline and (where given) site.
 
-    Adjusted means are at the mean baseline, with equal weight for each site. Patients without baseline or outcome
-    are left out. Not estimable: an empty arm, no residual degrees of freedom, terms that cannot be told apart.
+    Adjusted means are at the mean baseline, with equal weight for each site. Patients without baseline, outcome or
+    (where sites are given) site are left out. Not estimable: an empty arm, no residual degrees of freedom, terms that
+    cannot be told apart.
     Source: ICH E9; Searle, Speed and Milliken 1980 (population marginal means).
     """
     check_fraction("The confidence level", level)
-    where = list(sites) if sites is not None else [""] * len(study)
+    where: list[str | None] = list(sites) if sites is not None else [""] * len(study)
     if not len(study) == len(baseline) == len(post) == len(where):
         raise ValueError("Arm, baseline, outcome and site must have the same length.")
     convention = "Least squares, common slope; adjusted means at the mean baseline, sites equally weighted."
     rows = [
         (bool(s), float(b), float(p), w)
         for s, b, p, w in zip(study, baseline, post, where, strict=True)
-        if b is not None and p is not None
+        if b is not None and p is not None and w is not None
     ]
     arm = np.array([row[0] for row in rows], dtype=float)
     before = finite_array("Baseline values", [row[1] for row in rows])

@@ -11,7 +11,7 @@ import numpy as np
 from spinetrial.stats.checks import check_binomial, check_count, check_fraction, finite_array
 from spinetrial.stats.distributions import t_quantile
 from spinetrial.stats.estimate import Estimate, Interval, Reason, interval, known, no_interval, not_estimable
-from spinetrial.stats.noninferiority import NonInferiorityMethod, noninferiority_test
+from spinetrial.stats.noninferiority import NonInferiorityMethod, noninferiority_grid, noninferiority_test
 
 # The R package mice takes at least this share of the variance as due to missing data, so that the degrees of freedom
 # stay finite when all imputations agree.
@@ -128,19 +128,23 @@ def tipping_point(
     Source: Yan, Lee and Li, Journal of Biopharmaceutical Statistics 2009;19:1085-1098.
     """
     method = NonInferiorityMethod(method)
-    check_binomial(x1, n1_observed, "study")
-    check_binomial(x0, n0_observed, "control")
+    x1, n1_observed = check_binomial(x1, n1_observed, "study")
+    x0, n0_observed = check_binomial(x0, n0_observed, "control")
     missing1 = check_count("The number of missing outcomes of the study arm", missing1)
     missing0 = check_count("The number of missing outcomes of the control arm", missing0)
     check_fraction("The one-sided alpha", alpha)
     n1, n0 = n1_observed + missing1, n0_observed + missing0
-    tests = [
-        [noninferiority_test(x1 + i, n1, x0 + j, n0, margin, method) for j in range(missing0 + 1)]
-        for i in range(missing1 + 1)
-    ]
-    p = tuple(tuple(test.p for test in row) for row in tests)
-    claimed = sum(test.claimed(alpha) is True for row in tests for test in row)
-    convention = f"Every number of imputed responders per arm; {tests[0][0].convention}"
+    first = noninferiority_test(x1, n1, x0, n0, margin, method)
+    if method is NonInferiorityMethod.EXACT_UNCONDITIONAL:
+        p = tuple(
+            tuple(noninferiority_test(x1 + i, n1, x0 + j, n0, margin, method).p for j in range(missing0 + 1))
+            for i in range(missing1 + 1)
+        )
+    else:
+        counts1, counts0 = x1 + np.arange(missing1 + 1), x0 + np.arange(missing0 + 1)
+        p = noninferiority_grid(counts1, n1, counts0, n0, margin, method)
+    claimed = sum(cell.value is not None and cell.value <= alpha for row in p for cell in row)
+    convention = f"Every number of imputed responders per arm; {first.convention}"
     return TippingPoint(
         x1, n1_observed, missing1, x0, n0_observed, missing0, margin, alpha, method, convention, p,
         (missing1 + 1) * (missing0 + 1), claimed, p[0][missing0], p[missing1][0], p[0][0],

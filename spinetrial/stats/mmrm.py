@@ -1,4 +1,4 @@
-"""Mixed model for repeated measures: unstructured covariance within patients, REML.
+"""Mixed model for repeated measures by REML: covariance of the visits unstructured, or a simpler one by name.
 
 Model: outcome ~ baseline + arm * visit, one covariance matrix of the visits for both arms, missing visits simply
 absent (valid where they are missing at random). The arms are compared at each visit.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from spinetrial.stats.checks import Floats, Ints, check_fraction, finite_array
 from spinetrial.stats.distributions import t_quantile, t_two_sided
@@ -32,6 +32,21 @@ class MmrmMethod(StrEnum):
     KENWARD_ROGER_LINEAR = "kenward_roger_linear"
 
 
+class Structure(StrEnum):
+    """Covariance of a patient's visits.
+
+    UNSTRUCTURED: every variance and covariance of its own. COMPOUND_SYMMETRY_HETEROGENEOUS: a variance for each visit
+    and one correlation for all pairs (SAS "CSH"); for one or two visits it is the unstructured one.
+    """
+
+    UNSTRUCTURED = "unstructured"
+    COMPOUND_SYMMETRY_HETEROGENEOUS = "compound_symmetry_heterogeneous"
+
+
+_CSH_CONVENTION = (
+    "REML, heterogeneous compound symmetry (a variance per visit, one correlation), Satterthwaite degrees of freedom "
+    "from the observed information."
+)
 _CONVENTION = {
     MmrmMethod.SATTERTHWAITE: "REML, unstructured covariance, Satterthwaite degrees of freedom from the observed "
     "information.",
@@ -57,7 +72,8 @@ class Observation:
 class VisitContrast:
     """Study - control at one visit, with adjusted means at the mean baseline of the patients analysed.
 
-    `n_study` and `n_control` are the patients with an outcome at the visit.
+    `n_study` and `n_control` are the patients with an outcome at the visit. Standard error, degrees of freedom and
+    interval of an adjusted mean are Satterthwaite's whatever the method of the contrast.
     """
 
     visit: str
@@ -73,6 +89,8 @@ class VisitContrast:
     mean_control: Estimate
     se_mean_study: Estimate
     se_mean_control: Estimate
+    interval_mean_study: Interval
+    interval_mean_control: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +106,33 @@ class Mmrm:
     visits: tuple[str, ...]
     level: float
     method: MmrmMethod
+    structure: Structure
     convention: str
     reml_log_likelihood: Estimate
     covariance: tuple[tuple[float, ...], ...] | None
     contrasts: tuple[VisitContrast, ...]
 
 
-def mmrm(observations: Sequence[Observation], visits: Sequence[str], method: MmrmMethod, level: float = 0.95) -> Mmrm:
+def mmrm(
+    observations: Sequence[Observation],
+    visits: Sequence[str],
+    method: MmrmMethod,
+    level: float = 0.95,
+    structure: Structure = Structure.UNSTRUCTURED,
+) -> Mmrm:
     """Fit the model and compare the arms at each of `visits` (in that order).
 
     Not estimable: a visit without outcomes in one arm, no patient in an arm, or a covariance the data do not
     determine (two visits that no patient has both of, fewer patients than parameters). Raises ValueError for a visit
-    that is not named, a patient with two outcomes at a visit, two arms or two baselines.
+    that is not named, a patient with two outcomes at a visit, two arms or two baselines, and for the Kenward-Roger
+    methods with another covariance than the unstructured one.
     Sources: Mallinckrodt et al. 2008, Drug Information Journal 42:303-319; Fai and Cornelius 1996 (degrees of freedom);
     Kenward and Roger, Biometrics 1997;53:983-997.
     """
-    method = MmrmMethod(method)
+    method, structure = MmrmMethod(method), Structure(structure)
+    simpler = structure is Structure.COMPOUND_SYMMETRY_HETEROGENEOUS
+    if simpler and method is not MmrmMethod.SATTERTHWAITE:
+        raise ValueError("Kenward-Roger standard errors are computed for the unstructured covariance only.")
     check_fraction("The confidence level", level)
     kept = _check(observations, visits)
     used = [visit for visit in visits if any(row.visit == visit for row in kept)]
@@ -113,11 +142,14 @@ def mmrm(observations: Sequence[Observation], visits: Sequence[str], method: Mmr
         for study in (True, False)
     }
     n_subjects = len({row.subject for row in kept})
-    echo = (n_subjects, len(kept), len(observations) - len(kept), tuple(visits), level, method, _CONVENTION[method])
+    convention = _CSH_CONVENTION if simpler else _CONVENTION[method]
+    left_out = len(observations) - len(kept)
+    echo = (n_subjects, len(kept), left_out, tuple(visits), level, method, structure, convention)
     reason = Reason.NO_PATIENTS if not kept else None
     if kept and len({row.study for row in kept}) < 2:
         reason = Reason.EMPTY_ARM
-    model = _Model(kept, used) if reason is None else None
+    make = _CompoundSymmetry if simpler else _Model
+    model = make(kept, used) if reason is None else None
     fit = None
     if model is not None:
         fit = model.fit()
@@ -156,9 +188,9 @@ def _check(observations: Sequence[Observation], visits: Sequence[str]) -> list[O
 
 
 def _no_contrast(visit: str, n_study: int, n_control: int, reason: Reason, level: float) -> VisitContrast:
-    none = not_estimable(reason)
+    none, nothing = not_estimable(reason), no_interval(reason, level)
     return VisitContrast(
-        visit, n_study, n_control, none, none, none, none, none, no_interval(reason, level), none, none, none, none
+        visit, n_study, n_control, none, none, none, none, none, nothing, none, none, none, none, nothing, nothing
     )
 
 
@@ -210,6 +242,7 @@ class _Model:
     def __init__(self, rows: Sequence[Observation], visits: Sequence[str]) -> None:
         self.visits = list(visits)
         self.k = len(visits)
+        self.n_parameters = self.k * (self.k + 1) // 2
         cells = sorted({(row.study, self.visits.index(row.visit)) for row in rows})
         self.column = {cell: place for place, cell in enumerate(cells)}
         self.p = len(cells) + 1
@@ -251,6 +284,11 @@ class _Model:
         return _Pattern(
             np.array(places), len(outcome), xx, np.einsum("imp,in->mnp", design, residual), residual.T @ residual
         )
+
+    def covariance(self, theta: Floats) -> Floats:
+        """The covariance matrix of the visits at the parameters."""
+        factor = self.factor(theta)
+        return np.asarray(factor @ factor.T)
 
     def factor(self, theta: Floats) -> Floats:
         """Cholesky factor of the covariance."""
@@ -325,8 +363,7 @@ class _Model:
 
     def gradient(self, theta: Floats) -> tuple[float, Floats]:
         """Minus log likelihood and its gradient."""
-        factor = self.factor(theta)
-        state = self.evaluate(factor @ factor.T)
+        state = self.evaluate(self.covariance(theta))
         slopes = [0.5 * float(np.sum(state.slope * part)) for part in self.derivatives(theta)]
         return -state.log_likelihood, -np.array(slopes)
 
@@ -336,7 +373,7 @@ class _Model:
         residual = self.outcome - self.design @ self.first_beta
         overall = max(float(np.mean(residual**2)), 1e-300)
         variances = [float(np.mean(residual[places == place] ** 2)) for place in range(self.k)]
-        theta = np.zeros(self.k * (self.k + 1) // 2)
+        theta = np.zeros(self.n_parameters)
         theta[: self.k] = [0.5 * math.log(max(variance, 0.01 * overall)) for variance in variances]
         return theta
 
@@ -376,8 +413,7 @@ class _Model:
             return Reason.NO_INTERIOR_MAXIMUM
         if float(np.max(np.abs(self.gradient(theta)[1]))) > self._GRADIENT_LIMIT:
             return Reason.NOT_CONVERGED
-        factor = self.factor(theta)
-        covariance = factor @ factor.T
+        covariance = self.covariance(theta)
         state = self.evaluate(covariance)
         return _Fit(
             theta,
@@ -415,25 +451,39 @@ class _Model:
         study, control = np.zeros(self.p), np.zeros(self.p)
         study[self.column[True, place]] = control[self.column[False, place]] = 1.0
         weights = study - control
-        plain = float(weights @ fit.beta_covariance @ weights)
-        slope = np.array([float(weights @ move @ weights) for move in moves])
-        df = 2 * plain**2 / float(slope @ fit.theta_covariance @ slope)
+        df = self.satterthwaite(fit, moves, weights)
         variance = float(weights @ adjusted @ weights)
         difference = float(weights @ fit.beta)
-        means = (known(float(study @ fit.beta)), known(float(control @ fit.beta)))
-        spreads = tuple(known(math.sqrt(float(arm @ fit.beta_covariance @ arm))) for arm in (study, control))
+        (mean1, spread1, range1), (mean2, spread2, range2) = (
+            self.adjusted_mean(fit, moves, arm, level) for arm in (study, control)
+        )
+        means = (mean1, mean2, spread1, spread2, range1, range2)
         if variance <= 0:
             none, nothing = not_estimable(Reason.ZERO_VARIANCE), no_interval(Reason.ZERO_VARIANCE, level)
             return VisitContrast(
-                visit, n_study, n_control, known(difference), none, known(df), none, none, nothing, *means, *spreads
-            )
+                visit, n_study, n_control, known(difference), none, known(df), none, none, nothing, *means,
+            )  # fmt: skip
         se = math.sqrt(variance)
         half = t_quantile(level, df) * se
         return VisitContrast(
             visit, n_study, n_control, known(difference), known(se), known(df), known(difference / se),
             known(t_two_sided(difference / se, df)), interval(difference - half, difference + half, level),
-            *means, *spreads,
+            *means,
         )  # fmt: skip
+
+    def adjusted_mean(
+        self, fit: _Fit, moves: Sequence[Floats], weights: Floats, level: float
+    ) -> tuple[Estimate, Estimate, Interval]:
+        """A combination of the coefficients with its standard error and interval."""
+        mean, spread = float(weights @ fit.beta), math.sqrt(float(weights @ fit.beta_covariance @ weights))
+        reach = t_quantile(level, self.satterthwaite(fit, moves, weights)) * spread
+        return known(mean), known(spread), interval(mean - reach, mean + reach, level)
+
+    def satterthwaite(self, fit: _Fit, moves: Sequence[Floats], weights: Floats) -> float:
+        """Degrees of freedom of a combination of the coefficients; `moves` are `beta_covariance_derivatives`."""
+        variance = float(weights @ fit.beta_covariance @ weights)
+        slope = np.array([float(weights @ move @ weights) for move in moves])
+        return 2 * variance**2 / float(slope @ fit.theta_covariance @ slope)
 
     def weighted(self, fit: _Fit, inner: Floats) -> Floats:
         """Sum over patients of X' W A W X for a matrix A over all visits."""
@@ -472,3 +522,43 @@ class _Model:
                     curved += fit.theta_covariance[i, j] * self.second_derivative(fit.theta, i, j)
             total -= self.weighted(fit, curved) / 4
         return np.asarray(phi + 2 * phi @ total @ phi)
+
+
+class _CompoundSymmetry(_Model):
+    """A standard deviation exp(theta[i]) for each visit and one correlation for all pairs.
+
+    The last of theta runs over the real line and the correlation between -1/(k - 1) and 1, where the matrix stays
+    positive definite. With one visit there is no correlation.
+    """
+
+    def __init__(self, rows: Sequence[Observation], visits: Sequence[str]) -> None:
+        super().__init__(rows, visits)
+        self.n_parameters = self.k + (self.k > 1)
+
+    def correlation(self, theta: Floats) -> tuple[float, float]:
+        """The correlation and its derivative by the last parameter; 0 is at 0."""
+        low = -1 / (self.k - 1)
+        share = float(special.expit(theta[-1] - math.log(self.k - 1)))
+        return low + (1 - low) * share, (1 - low) * share * (1 - share)
+
+    def covariance(self, theta: Floats) -> Floats:
+        scale = np.exp(theta[: self.k])
+        if self.k == 1:
+            return np.asarray(np.outer(scale, scale))
+        shape = np.full((self.k, self.k), self.correlation(theta)[0])
+        np.fill_diagonal(shape, 1.0)
+        return np.asarray(np.outer(scale, scale) * shape)
+
+    def derivatives(self, theta: Floats) -> list[Floats]:
+        scale, covariance = np.exp(theta[: self.k]), self.covariance(theta)
+        parts = []
+        for row in range(self.k):
+            part = np.zeros((self.k, self.k))
+            part[row] += covariance[row]
+            part[:, row] += covariance[:, row]
+            parts.append(part)
+        if self.k > 1:
+            part = np.outer(scale, scale) * self.correlation(theta)[1]
+            np.fill_diagonal(part, 0.0)
+            parts.append(part)
+        return parts

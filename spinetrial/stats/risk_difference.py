@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from spinetrial.stats.checks import Floats, check_binomial, check_fraction, check_margin
+from spinetrial.stats.checks import Floats, Ints, check_binomial, check_fraction, check_margin
 from spinetrial.stats.distributions import z_two_sided
 from spinetrial.stats.estimate import Estimate, Interval, Reason, clipped, interval, known, no_interval, not_estimable
 from spinetrial.stats.proportions import wilson_limits
@@ -108,6 +108,25 @@ def risk_difference_ci(
     return RiskDifferenceCI(x1, n1, x0, n0, level, method, convention, known(p1 - p0), known(se), cut, unclipped)
 
 
+def score_limits(
+    x1: Ints, n1: Ints, x0: Ints, n0: Ints, method: DifferenceMethod, level: float
+) -> tuple[Floats, Floats]:
+    """Lower and upper limit of a score interval for many tables at once (arrays of one length, no empty arm).
+
+    The numbers of `risk_difference_ci`. Raises ValueError for a method that is no score interval or an empty arm.
+    """
+    method = DifferenceMethod(method)
+    if method not in (DifferenceMethod.MIETTINEN_NURMINEN, DifferenceMethod.FARRINGTON_MANNING):
+        raise ValueError(f"{method.value} is not a score interval.")
+    if np.any(n1 <= 0) or np.any(n0 <= 0):
+        raise ValueError("Every arm must have patients.")
+    z = z_two_sided(level)
+    a1, m1, a0, m0 = (np.asarray(part, dtype=np.float64) for part in (x1, n1, x0, n0))
+    total = m1 + m0
+    factor = total / (total - 1) if method is DifferenceMethod.MIETTINEN_NURMINEN else np.ones_like(total)
+    return _lower_scores(a1, m1, a0, m0, z, factor), -_lower_scores(a0, m0, a1, m1, z, factor)
+
+
 def restricted_mle(x1: int, n1: int, x0: int, n0: int, difference: float) -> RestrictedMLE:
     """Maximum likelihood rates under p1 - p0 = `difference` (-1 < difference < 1).
 
@@ -123,7 +142,9 @@ def restricted_mle(x1: int, n1: int, x0: int, n0: int, difference: float) -> Res
     return RestrictedMLE(difference, known(p0 + difference), known(p0))
 
 
-def restricted_control_rate(x1: Floats, n1: float, x0: Floats, n0: float, difference: Floats) -> Floats:
+def restricted_control_rate(
+    x1: Floats, n1: float | Floats, x0: Floats, n0: float | Floats, difference: Floats
+) -> Floats:
     """Control rate of the restricted maximum likelihood, elementwise.
 
     Source: Farrington and Manning 1990, appendix, written for the control rate. The linear coefficient carries
@@ -146,7 +167,7 @@ def restricted_control_rate(x1: Floats, n1: float, x0: Floats, n0: float, differ
     return np.clip(root, np.maximum(0.0, -difference), np.minimum(1.0, 1.0 - difference))
 
 
-def score_variance(x1: Floats, n1: float, x0: Floats, n0: float, difference: Floats) -> Floats:
+def score_variance(x1: Floats, n1: float | Floats, x0: Floats, n0: float | Floats, difference: Floats) -> Floats:
     """Variance of the observed difference at the restricted maximum likelihood, elementwise, without N/(N-1)."""
     p0 = restricted_control_rate(x1, n1, x0, n0, difference)
     p1 = np.clip(p0 + difference, 0.0, 1.0)
@@ -177,6 +198,17 @@ def _limits(x1: int, n1: int, x0: int, n0: int, method: DifferenceMethod, level:
         case DifferenceMethod.WALD:
             half = z * math.sqrt(p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0)
             return p1 - p0 - half, p1 - p0 + half
+
+
+def _lower_scores(x1: Floats, n1: Floats, x0: Floats, n0: Floats, z: float, factor: Floats) -> Floats:
+    """`_lower_score` elementwise."""
+    observed = x1 / n1 - x0 / n0
+    rejected, kept = np.full_like(observed, -1.0), observed.copy()
+    for _ in range(_HALVINGS):
+        middle = (rejected + kept) / 2
+        above = observed - middle > z * np.sqrt(factor * score_variance(x1, n1, x0, n0, middle))
+        rejected, kept = np.where(above, middle, rejected), np.where(above, kept, middle)
+    return kept
 
 
 def _lower_score(x1: int, n1: int, x0: int, n0: int, z: float, factor: float) -> float:

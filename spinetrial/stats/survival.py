@@ -95,6 +95,18 @@ class RestrictedMean:
 
 
 @dataclass(frozen=True, slots=True)
+class RestrictedMeanDifference:
+    """Mean time without the event up to the tau of both groups, study (1) less control (0), with a Wald interval."""
+
+    group0: RestrictedMean
+    group1: RestrictedMean
+    difference: Estimate
+    se: Estimate
+    interval: Interval
+    p: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class LogRank:
     """Log-rank test of two or more groups; observed and expected events in the order of `groups`."""
 
@@ -193,6 +205,35 @@ def restricted_mean(times: Sequence[float], events: Sequence[int], tau: float, l
     if se == 0:
         limits = no_interval(Reason.ZERO_VARIANCE, level)
     return RestrictedMean(curve.n, tau, level, RMST_CONVENTION, known(mean), known(se), limits)
+
+
+def restricted_mean_difference(group0: RestrictedMean, group1: RestrictedMean) -> RestrictedMeanDifference:
+    """Difference of two independent restricted means, normal approximation (Royston and Parmar 2013).
+
+    Not estimable where a mean is not, or both variances are zero. Raises ValueError for different tau or levels.
+    """
+    if (group0.tau, group0.level) != (group1.tau, group1.level):
+        raise ValueError("Restricted means are compared up to the same tau and at the same level.")
+    level = group0.level
+    missing = next((mean.mean.reason for mean in (group0, group1) if mean.mean.reason), None)
+    if missing or group0.mean.value is None or group1.mean.value is None:
+        reason = missing or Reason.NO_PATIENTS
+        none = not_estimable(reason)
+        return RestrictedMeanDifference(group0, group1, none, none, no_interval(reason, level), none)
+    difference = group1.mean.value - group0.mean.value
+    se = math.hypot(group0.se.value or 0.0, group1.se.value or 0.0)
+    if se == 0:
+        none, limits = not_estimable(Reason.ZERO_VARIANCE), no_interval(Reason.ZERO_VARIANCE, level)
+        return RestrictedMeanDifference(group0, group1, known(difference), known(0), limits, none)
+    half = z_two_sided(level) * se
+    return RestrictedMeanDifference(
+        group0,
+        group1,
+        known(difference),
+        known(se),
+        interval(difference - half, difference + half, level),
+        known(normal_two_sided(difference / se)),
+    )
 
 
 def logrank(

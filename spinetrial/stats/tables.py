@@ -14,10 +14,11 @@ from enum import StrEnum
 import numpy as np
 from scipy import optimize, special
 
-from spinetrial.stats.checks import Bools, Floats, Ints, check_binomial, check_counts, check_fraction, check_table
+from spinetrial.stats.checks import Bools, Floats, check_binomial, check_counts, check_fraction, check_table
 from spinetrial.stats.distributions import chi2_sf, z_two_sided
-from spinetrial.stats.enumeration import MAX_OUTCOMES, log_choose, outcome_probability, supremum
+from spinetrial.stats.enumeration import log_choose, outcome_probability, supremum, too_many_outcomes
 from spinetrial.stats.estimate import Estimate, Interval, Reason, interval, known, no_interval, not_estimable
+from spinetrial.stats.network import freeman_halton_p
 
 # Tables as likely as the observed one differ from it in the last bits; the slack R's fisher.test uses.
 PROBABILITY_SLACK = 1e-7
@@ -87,11 +88,19 @@ def _probability(value: float) -> Estimate:
     return known(min(max(value, 0.0), 1.0))
 
 
+_MAX_TABLES_2X2 = 20_000_000
+
+
 def _hypergeometric_logs(n1: int, n0: int, events: int) -> tuple[int, Floats]:
-    """(smallest possible count, log probabilities of the possible counts of events in the first row)."""
+    """(smallest possible count, log probabilities of the possible counts of events in the first row).
+
+    Raises ValueError above 20 million possible tables.
+    """
     low, high = max(0, events - n0), min(events, n1)
+    if high - low >= _MAX_TABLES_2X2:
+        raise ValueError(f"The table is too large: more than {_MAX_TABLES_2X2} tables have its margins.")
     k = np.arange(low, high + 1)
-    logs = log_choose(n1)[k] + log_choose(n0)[events - k]
+    logs = log_choose(n1, k) + log_choose(n0, events - k)
     return low, np.asarray(logs - special.logsumexp(logs), dtype=np.float64)
 
 
@@ -354,7 +363,7 @@ def _unconditional(
     a, b, c, d = check_counts("A cell of the table", (a, b, c, d))
     n1, n0 = a + b, c + d
     reason = Reason.EMPTY_ARM if not n1 or not n0 else None
-    if (n1 + 1) * (n0 + 1) > MAX_OUTCOMES:
+    if too_many_outcomes(n1, n0):
         reason = Reason.TOO_LARGE
     if reason:
         none = not_estimable(reason)
@@ -435,7 +444,7 @@ def r_by_c(table: Sequence[Sequence[int]]) -> RByC:
     df = (filled.shape[0] - 1) * (filled.shape[1] - 1)
     pearson = float(np.sum((filled - expected) ** 2 / expected))
     ratio = 2 * float(np.sum(special.xlogy(filled, filled / expected)))
-    exact = _enumerated_p(filled)
+    exact = freeman_halton_p(filled, PROBABILITY_SLACK)
     return RByC(
         echo,
         convention,
@@ -447,130 +456,6 @@ def r_by_c(table: Sequence[Sequence[int]]) -> RByC:
         not_estimable(Reason.TOO_LARGE) if exact is None else _probability(exact),
         known(float(np.min(expected))),
     )
-
-
-# Work limits of the exact r x c test: numbers held at one time, and steps of interpreted Python (some 2 s each).
-_MAX_WEIGHTS = 8_000_000
-_MAX_STEPS = 400_000
-
-
-class _TooManyTables(Exception):
-    """The enumeration has outgrown its limits."""
-
-
-def _enumerated_p(table: Ints) -> float | None:
-    """Probability of all tables with these margins that are not more likely than `table`; None if too many.
-
-    The weight of a table is minus the sum of the log factorials of its cells. Columns are filled one at a time; what
-    is left of the row totals (sorted: the order of rows does not matter) is the state. The first columns are
-    enumerated forwards, the others backwards from each state; where they meet, a sorted list with its running sum
-    answers "how much of the other half keeps the table at most as likely as the observed one" without writing all
-    products out.
-    """
-    if table.shape[0] > table.shape[1]:
-        table = table.T
-    columns = sorted(int(total) for total in table.sum(axis=0))
-    rows = tuple(sorted(int(total) for total in table.sum(axis=1)))
-    total_log = float(np.sum(special.gammaln(np.array([*columns, *rows]) + 1.0)) - special.gammaln(sum(rows) + 1.0))
-    limit = -float(np.sum(special.gammaln(table + 1.0))) + math.log1p(PROBABILITY_SLACK)
-    try:
-        return _TableEnumeration(rows, columns).share_at_most(limit, total_log)
-    except _TooManyTables:
-        return None
-
-
-class _TableEnumeration:
-    """All tables with sorted row totals `rows` and column totals `columns`, in two halves."""
-
-    def __init__(self, rows: tuple[int, ...], columns: Sequence[int]) -> None:
-        self.rows = rows
-        self.columns = tuple(columns)
-        self.log_factorial = np.asarray(special.gammaln(np.arange(sum(rows) + 1) + 1.0), dtype=np.float64)
-        self.futures: dict[tuple[tuple[int, ...], int], Floats] = {}
-        self.held = self.steps = 0
-
-    def share_at_most(self, limit: float, total_log: float) -> float:
-        """Share of the tables' total weight, exp(-`total_log`), in tables with log weight at most `limit`."""
-        split = self.split()
-        share = 0.0
-        for state, past in self.pasts(split).items():
-            future = np.sort(self.future(state, split))
-            running = np.concatenate([[0.0], np.cumsum(np.exp(future - future[-1]))])
-            inside = running[np.searchsorted(future, limit - past, side="right")]
-            share += float(np.sum(np.exp(past + future[-1] + total_log) * inside))
-        return share
-
-    def split(self) -> int:
-        """How many columns to fill forwards: the split with the least expected work."""
-
-        def ways(column: int) -> float:
-            return math.comb(column + len(self.rows) - 1, len(self.rows) - 1)
-
-        def work(split: int) -> float:
-            pasts = math.prod(ways(column) for column in self.columns[:split])
-            states = min(pasts, ways(sum(self.columns[:split])))
-            # The last column follows from the others and costs nothing.
-            return pasts + states * math.prod(ways(column) for column in self.columns[split:-1])
-
-        return min(range(len(self.columns)), key=work)
-
-    def pasts(self, split: int) -> dict[tuple[int, ...], Floats]:
-        """Log weights of all ways to fill the first `split` columns, by what they leave of the rows."""
-        states = {self.rows: np.zeros(1)}
-        for column in self.columns[:split]:
-            grown: dict[tuple[int, ...], list[Floats]] = {}
-            for state, past in states.items():
-                for left, weight in self.fillings(state, column):
-                    grown.setdefault(left, []).append(past + weight)
-                    self.hold(len(past))
-            states = {left: np.concatenate(parts) for left, parts in grown.items()}
-        return states
-
-    def future(self, state: tuple[int, ...], position: int) -> Floats:
-        """Log weights of all ways to fill the columns from `position` on with exactly the rows in `state`."""
-        if (state, position) not in self.futures:
-            remaining = len(self.columns) - position
-            if remaining == 1:
-                weights = np.array([-float(np.sum(self.log_factorial[list(state)]))])
-            elif remaining == 2:
-                cells = self.cells(state, self.columns[position])
-                both = self.log_factorial[cells] + self.log_factorial[np.array(state) - cells]
-                weights = -np.sum(both, axis=1)
-            else:
-                parts = [
-                    self.future(left, position + 1) + weight
-                    for left, weight in self.fillings(state, self.columns[position])
-                ]
-                weights = np.concatenate(parts)
-            self.hold(len(weights))
-            self.futures[state, position] = weights
-        return self.futures[state, position]
-
-    def fillings(self, state: tuple[int, ...], column: int) -> list[tuple[tuple[int, ...], float]]:
-        """Each way to fill one column: (sorted rest of the rows, log weight)."""
-        cells = self.cells(state, column)
-        self.steps += len(cells)
-        if self.steps > _MAX_STEPS:
-            raise _TooManyTables
-        weights = -np.sum(self.log_factorial[cells], axis=1)
-        rests = np.sort(np.array(state) - cells, axis=1)
-        return [(tuple(rest), weight) for rest, weight in zip(rests.tolist(), weights.tolist(), strict=True)]
-
-    def cells(self, state: tuple[int, ...], column: int) -> Ints:
-        """All splits of `column` over the rows, none above what the row has left: one row per split."""
-        if math.prod(min(room, column) + 1 for room in state[:-1]) > _MAX_WEIGHTS:
-            raise _TooManyTables
-        grids = np.meshgrid(*[np.arange(min(room, column) + 1) for room in state[:-1]], indexing="ij")
-        free = np.stack([grid.ravel() for grid in grids], axis=1)
-        last = column - free.sum(axis=1)
-        fits = (last >= 0) & (last <= state[-1])
-        return np.asarray(np.column_stack([free[fits], last[fits]]), dtype=np.int64)
-
-    def hold(self, more: int) -> None:
-        """Count numbers kept; refuse beyond the limit."""
-        self.held += more
-        if self.held > _MAX_WEIGHTS:
-            raise _TooManyTables
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ CREDITS = {
     "5.0": "NCI CTCAE version 5.0, 27 November 2017",
     "6.0": "NCI CTCAE version 6.0, with the errata of 20 January 2026",
 }
-CREDIT = CREDITS[VERSION]
 VERSIONS = tuple(CREDITS)
 GRADES = (1, 2, 3, 4, 5)
 _DATA = Path(__file__).with_name("data")

@@ -14,8 +14,6 @@ from types import MappingProxyType
 from spinetrial.protocol.text import Line
 from spinetrial.protocol.text import gettext_noop as _
 
-FACTOR_WARNING = _("The factors describe exposure. They are not for switching prescriptions.")
-
 
 class Unit(StrEnum):
     """Unit of one dose. A patch counts by its release rate, never multiplied by 24."""

@@ -32,7 +32,7 @@ from patients.models import BaselinePain, Milestones, ScreenFailure, Subject
 from patients.models.consent import FailureReason
 from randomization.arms import reveal_arms
 from spinetrial.access.context import chosen_site
-from spinetrial.access.gate import SignedInRequest, list_records, requires, sites_for
+from spinetrial.access.gate import SignedInRequest, list_records, may, requires, sites_for
 from spinetrial.access.models import StudySite
 from spinetrial.access.people import study_sites
 from spinetrial.audit.clock import now
@@ -41,7 +41,7 @@ from spinetrial.protocol import CURRENT, events
 from spinetrial.protocol.model import Arm
 from spinetrial.protocol.schedule import VisitState
 from spinetrial.reports.figures.lines import Series, line_plot
-from spinetrial.reports.views import svg
+from spinetrial.reports.page import svg
 from spinetrial.worklists.safety import may_compare
 
 #: The sponsor's plan: the whole sample randomised within two years of the first person screened.
@@ -465,6 +465,8 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "flow": flow if data.subjects else [],
         "by_arm": by_arm,
         "may_compare": comparing,
+        "may_design": may(request.user, "design.view"),
+        "may_examples": may(request.user, "examples.view"),
     }
     return render(request, "worklists/dashboard.html", context)
 

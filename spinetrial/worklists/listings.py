@@ -19,10 +19,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from spinetrial.access.context import chosen_site
-from spinetrial.access.gate import SignedInRequest, list_records, masked, requires, sites_for
+from spinetrial.access.context import chosen_site, sites_of
+from spinetrial.access.gate import SignedInRequest, list_records, masked, requires
 from spinetrial.access.models import User
-from spinetrial.access.people import study_sites
 from spinetrial.audit.acting import acting
 from spinetrial.crf.display import display_value
 from spinetrial.crf.forms import FiniteDecimalField
@@ -76,8 +75,7 @@ class ListingForm(forms.Form):
         specs = listable(user)
         any_choice = [("", "---------")]
         self.spec = next((spec for spec in specs if spec.code == data.get("form", "")), None)
-        allowed = sites_for(user, "query.raise")
-        sites = [site for site in study_sites() if allowed is None or site.pk in allowed]
+        sites = sites_of(user, "query.raise")
         self._choices("form", [(spec.code, _(str(spec.title))) for spec in specs])
         self._choices("site", any_choice + [(site.code, str(site)) for site in sites])
         items = [(item.name, self.spec.label(item.name)) for item in self.spec.items()] if self.spec else []

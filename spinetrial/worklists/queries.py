@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from patients.models import Subject
-from spinetrial.access.context import chosen_site
+from spinetrial.access.context import chosen_site, sites_of
 from spinetrial.access.gate import (
     SignedInRequest,
     get_record,
@@ -31,11 +31,9 @@ from spinetrial.access.gate import (
     may,
     of_subject,
     requires,
-    sites_for,
 )
 from spinetrial.access.limits import limited
 from spinetrial.access.models import TrialState, User
-from spinetrial.access.people import study_sites
 from spinetrial.audit.clock import now
 from spinetrial.crf.registry import all_specs, get_spec
 from spinetrial.crf.spec import CrfSpec
@@ -155,8 +153,7 @@ def _list_page(request: SignedInRequest, *, remark: str = "", error: str = "", t
     page = Paginator(rows.filter(state__in=TABS[tab]), PER_PAGE).get_page(request.GET.get("page"))
     labels = {"open": _("Open"), "answered": _("Answered"), "ended": _("Closed")}
     seen = urlencode({"from": "queries", **narrowed.parameters(state=tab)})
-    allowed = sites_for(user, "query.view")
-    sites = [site for site in study_sites() if allowed is None or site.pk in allowed]
+    sites = sites_of(user, "query.view")
     specs = [spec for spec in all_specs() if not (spec.reveals_arm and masked(user))]
     first = page.object_list[0].pk if page.object_list and tab != "ended" else None
     context = {

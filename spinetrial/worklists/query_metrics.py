@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from spinetrial.access.gate import SignedInRequest, list_records, masked, requires, sites_for
+from spinetrial.access.context import sites_of
+from spinetrial.access.gate import SignedInRequest, list_records, masked, requires
 from spinetrial.access.models import StudySite
-from spinetrial.access.people import study_sites
 from spinetrial.analysis.data import Column, Kind, Table
 from spinetrial.audit.clock import now
 from spinetrial.crf.registry import all_specs, get_spec
@@ -155,8 +155,7 @@ def _line(group: tuple[str, ...], codes: tuple[str, ...], row: Any) -> Line:
 
 
 def _form(request: SignedInRequest) -> PeriodForm:
-    allowed = sites_for(request.user, "query.raise")
-    return PeriodForm({site.code: site for site in study_sites() if allowed is None or site.pk in allowed}, request.GET)
+    return PeriodForm({site.code: site for site in sites_of(request.user, "query.raise")}, request.GET)
 
 
 def _rows(request: SignedInRequest, form: PeriodForm) -> QuerySet[Query]:

@@ -24,11 +24,10 @@ from adverse_events.safety import COLUMNS, GRADE_COLUMNS, GRADES, Line, Placemen
 from adverse_events.views import serious_rows
 from patients.models import Milestones
 from randomization.arms import reveal_arms
-from spinetrial.access.context import chosen_site
+from spinetrial.access.context import chosen_site, sites_of
 from spinetrial.access.gate import SignedInRequest, list_records, requires, sites_for
 from spinetrial.access.limits import limited
 from spinetrial.access.models import User
-from spinetrial.access.people import study_sites
 from spinetrial.analysis.data import Column, Kind, Table, Value
 from spinetrial.analysis.dose_watch import Sign, Source, Watched, watched
 from spinetrial.audit.acting import acting, record_event
@@ -73,12 +72,11 @@ def review_of(request: SignedInRequest) -> Review:
     stones = list_records(user, Milestones, "safety.view").filter(rt_start__isnull=False)
     if chosen is not None:
         rows, stones = rows.filter(subject__site=chosen), stones.filter(subject__site=chosen)
-    allowed = sites_for(user, "safety.view")
-    sites = {site.pk for site in study_sites() if allowed is None or site.pk in allowed}
     treated = {row.subject_id: row for row in stones.select_related("subject__site").order_by("subject__code")}
     every = list(rows.order_by("subject__code", "onset_date", "pk"))
     events = [event for event in every if event.subject_id in treated]
-    return Review(every, events, treated, frozenset({chosen.pk} if chosen else sites))
+    sites = [chosen] if chosen else sites_of(user, "safety.view")
+    return Review(every, events, treated, frozenset(site.pk for site in sites))
 
 
 def may_compare(user: User, sites: frozenset[int]) -> bool:

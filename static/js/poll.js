@@ -1,4 +1,5 @@
-/* section[data-poll=seconds]: the progress of a job, fetched anew from this address until the section no longer asks. */
+/* section[data-poll=seconds]: the progress of a job, fetched anew from this address until the section no longer asks or
+   the address shows the result in its place. */
 "use strict";
 (() => {
   const poll = () => {
@@ -11,6 +12,7 @@
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         const fresh = page.getElementById(section.id);
         if (answer.ok && fresh) section.replaceWith(fresh);
+        else if (answer.ok) { location.reload(); return; }
       } catch { /* asked again next time */ }
       poll();
     }, 1000 * Number(section.dataset.poll));

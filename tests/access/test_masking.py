@@ -36,11 +36,11 @@ from tests.world import NOW
 MASKED = ("statistician", "assessor_a", "mixed", "custodian", "administrator", "outsider")
 LANGUAGES = ("en", "zh-hans")
 #: Here the masked read that the trial has two arms and what they are called; nobody's arm.
-DESIGN = ("report", "report_pdf", "list_import")
+DESIGN = ("list_import", "examples")
 #: Here `mixed` compares the arms of the other site, where they may be seen; the masked are refused.
 COMPARED = {("mixed", "GET safety:arm"), ("mixed", "GET dashboard:arm")}
-#: Shows a secret drawn for the person who asks.
-DRAWN = ("second_factor_app",)
+#: Shows a secret, or the seed of the next simulation, drawn for the person who asks.
+DRAWN = ("second_factor_app", "design")
 
 
 def needles() -> list[str]:
@@ -169,7 +169,6 @@ def test_the_search_finds_an_arm_where_one_may_be_seen(walk):
             ("coordinator_a", "allocation"),
             ("monitor_a", "allocation_slip"),
             ("data_manager", "queries"),
-            ("statistician", "report_pdf"),
             ("statistician", "export_zip"),
         ):
             row = next(row for row in rows(TABLE) if (row.method, row.name) == ("GET", name))

@@ -18,8 +18,10 @@ from spinetrial.access.lockout import client_address
 from spinetrial.access.models import Tally
 from spinetrial.audit.clock import at
 from spinetrial.protocol import CURRENT
+from spinetrial.reports.models import ReportKind
 from spinetrial.urls import urlpatterns as real
 from tests.cast import PASSWORD
+from tests.reports.making import make_report
 
 NOON = datetime(2026, 4, 1, 12, 0, tzinfo=UTC)
 STRICT = {
@@ -104,7 +106,8 @@ def test_static_files_and_downloads_carry_the_policy(cast, client):
         assert policy(answer) == STRICT, name
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
     client.force_login(cast.statistician)
-    pdf = client.get("/report/pdf/?lang=en")
+    made = make_report(cast.statistician, ReportKind.POOLED)
+    pdf = client.get(f"/report/{made.pk}/pdf/?lang=en")
     assert pdf.headers["Content-Type"] == "application/pdf"
     is_safe(pdf)
     assert "no-store" in pdf.headers["Cache-Control"]
@@ -266,8 +269,9 @@ def test_costly_addresses_are_limited():
     }
     assert limited_views["export_zip"] == limited_views["access_now_csv"] == limited_views["access_review_csv"]
     assert limited_views["export_zip"] == "export"
-    assert limited_views["report_pdf"] == "pdf"
+    assert limited_views["report_pdf"] == limited_views["report_make"] == "pdf"
     assert limited_views["list_import"] == "upload"
+    assert limited_views["design_simulate"] == "simulation"
 
 
 # --- whose address ---

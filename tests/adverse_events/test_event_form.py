@@ -9,8 +9,9 @@ from django.urls import resolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adverse_events.clocks import clocks_of
 from adverse_events.crfs import ADVERSE_EVENT, CTCAE_EXPECTED, CTCAE_SEARCH
-from adverse_events.models import CRITERIA, AdverseEvent, ClockState, Phase, Relation, term_label
+from adverse_events.models import CRITERIA, AdverseEvent, Phase, Relation, term_label
 from spinetrial.audit.acting import acting
 from spinetrial.crf.save import EntryRefused
 from spinetrial.crf.spec import check_spec
@@ -264,20 +265,21 @@ def test_while_radiotherapy_runs_everything_is_acute():
 
 
 @pytest.mark.parametrize(
-    ("now", "reported", "state"),
+    ("now", "reported", "running", "missed"),
     [
-        (AWARE, None, ClockState.DUE),
-        (AWARE + timedelta(hours=24), None, ClockState.DUE),
-        (AWARE + timedelta(hours=24, seconds=1), None, ClockState.OVERDUE),
-        (AWARE + timedelta(days=9), AWARE + timedelta(hours=24), ClockState.REPORTED),
-        (AWARE + timedelta(days=9), AWARE + timedelta(hours=24, seconds=1), ClockState.REPORTED_LATE),
+        (AWARE, None, True, False),
+        (AWARE + timedelta(hours=24), None, True, False),
+        (AWARE + timedelta(hours=24, seconds=1), None, True, True),
+        (AWARE + timedelta(days=9), AWARE + timedelta(hours=24), False, False),
+        (AWARE + timedelta(days=9), AWARE + timedelta(hours=24, seconds=1), False, True),
     ],
 )
-def test_the_24_hour_clock(now, reported, state):
+def test_the_24_hour_clock(now, reported, running, missed):
     record = AdverseEvent(sae_hospital=True, aware_at=AWARE)
     record.reported_at = reported
-    assert record.clock_state(now) is state
-    assert AdverseEvent().clock_state(now) is ClockState.NOT_SERIOUS
+    (clock,) = clocks_of(record)
+    assert (clock.running, clock.missed(now)) == (running, missed)
+    assert clocks_of(AdverseEvent()) == []
 
 
 @pytest.mark.parametrize(

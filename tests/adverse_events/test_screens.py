@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import translation
 
+from adverse_events.clocks import clocks_of
 from adverse_events.models import AdverseEvent
 from adverse_events.safety import serious_events
 from spinetrial.audit.clock import at
@@ -45,9 +46,11 @@ def test_overdue_reports_come_first(cast, safety_rows):
         ctcae_code=MYELITIS,
         **{**SERIOUS, "aware_at": AWARE + timedelta(hours=20)},
     )
-    found = serious_events(AdverseEvent.objects.all(), AWARE + timedelta(hours=30))
-    assert [each.clock for each in found] == ["overdue", "due", "reported"]
-    assert [each.event.pk for each in found][1:] == [due.pk, reported.pk]
+    found = serious_events(AdverseEvent.objects.all())
+    moment = AWARE + timedelta(hours=30)
+    clocks = [clocks_of(each)[0] for each in found]
+    assert [(clock.running, clock.missed(moment)) for clock in clocks] == [(True, True), (True, False), (False, False)]
+    assert [each.pk for each in found][1:] == [due.pk, reported.pk]
 
 
 def test_the_safety_page_counts_all_sites_one_may_see(cast, client, safety_rows):

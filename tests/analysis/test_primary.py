@@ -6,9 +6,12 @@ from datetime import timedelta
 import pytest
 
 from spinetrial.analysis.groups import Arms
-from spinetrial.analysis.primary import Conclusion
+from spinetrial.analysis.primary import Conclusion, primary_results
 from spinetrial.analysis.results import ProtocolMismatch, results
 from spinetrial.analysis.sets import AnalysisSet
+from spinetrial.analysis.subgroups import subgroups
+from spinetrial.protocol import CURRENT
+from spinetrial.stats.estimate import Reason
 from tests.analysis.recompute import miettinen_nurminen
 from tests.analysis.trial import failure, make_snapshot, responder, two_arms
 
@@ -89,7 +92,99 @@ def test_other_margin_method_and_reading():
     assert comparison(found, "EXACT").difference is None
     assert comparison(found, "EXACT").test.p.value > 0
     assert comparison(found, "NEWCOMBE").test is None
-    assert not {"MI", "TIPPING"} & {each.code for each in found.primary.sensitivity}
+
+
+def test_every_sensitivity_analysis_of_the_protocol_is_there():
+    primary = analyse(two_arms((6, 2), (5, 3))).primary
+    found = [each.code for each in (*primary.sensitivity, *primary.imputations, *primary.tippings)]
+    assert sorted(found) == sorted(entry.code for entry in CURRENT.sensitivity)
+    assert (len(primary.imputations), len(primary.tippings)) == (1, 1)
+
+
+@pytest.mark.parametrize(("varies", "value"), [("missing", "hot_deck"), ("margin", "wide"), ("weather", 1)])
+def test_a_sensitivity_analysis_nobody_programmed_is_not_passed_over(varies, value):
+    entry = replace(CURRENT.sensitivity[0], code="NEW", varies=varies, value=value)
+    changed = replace(CURRENT, sensitivity=(*CURRENT.sensitivity, entry))
+    with pytest.raises(ValueError, match="NEW"):
+        primary_results(changed, analyse(two_arms((1, 1), (1, 1))).groups)
+
+
+def test_other_time_points_count_all_randomised_and_make_no_claim():
+    patients = two_arms((6, 2), (5, 3))
+    patients[0].visits = {"M3": (0, 60, 0)}  # W2 was missed, M6 never came
+    patients[8].visits["W2"] = (6, 60, 0)
+    w2, m6 = analyse(patients).primary.timepoints
+    assert [each.visit for each in (w2, m6)] == list(CURRENT.primary.timepoint.also_reported)
+    assert ((w2.study.x, w2.study.n), (w2.control.x, w2.control.n)) == ((5, 8), (4, 8))
+    assert (w2.not_evaluable, w2.not_yet) == ((1, 0), (0, 0))
+    assert m6.not_evaluable == (1, 0)
+    lower, upper = miettinen_nurminen(5, 8, 4, 8)
+    assert w2.difference.lower.value == pytest.approx(lower, abs=1e-6)
+    assert w2.difference.upper.value == pytest.approx(upper, abs=1e-6)
+    assert not hasattr(w2, "test")
+
+
+def subgroup(found, code):
+    return next(each for each in found.primary.subgroups if each.code == code)
+
+
+def test_subgroups_split_everyone_by_baseline():
+    patients = two_arms((6, 2), (5, 3))
+    for patient, nrs in zip(patients, [3, 6, 7, 8, 9, 6, 7, 4, 6, 7, 5, 8, 9, 6, 7, 4], strict=True):
+        patient.nrs = nrs
+        patient.visits = {"M3": (0 if patient.visits["M3"][0] == 0 else nrs, patient.omed, 0)}
+    for patient in patients[:3]:
+        patient.omed = 0
+        patient.visits = {"M3": (0, 0, 0)}
+    patients[15].site = "SH"
+    found = analyse(patients)
+    for each in found.primary.subgroups:
+        assert sum(row.n1 for row in each.rows) == sum(row.n0 for row in each.rows) == 8
+        assert (sum(row.x1 for row in each.rows), sum(row.x0 for row in each.rows)) == (6, 5)
+    pain = {row.level: (row.x1, row.n1, row.x0, row.n0) for row in subgroup(found, "pain").rows}
+    assert pain == {"low": (3, 4, 2, 4), "high": (3, 4, 3, 4)}
+    opioid = {row.level: (row.x1, row.n1) for row in subgroup(found, "opioid").rows}
+    assert opioid == {"yes": (3, 5), "no": (3, 3)}
+    assert [row.word for row in subgroup(found, "site").rows] == ["NK", "SH"]
+    # One patient of one arm at SH: the factor has one level with both arms, so nothing to compare.
+    assert subgroup(found, "site").interaction.p.reason is Reason.TOO_FEW_GROUPS
+    assert subgroup(found, "pain").interaction.df == 1
+
+
+def test_an_effect_in_one_subgroup_only_shows_as_interaction():
+    patients = two_arms((18, 2), (10, 10))
+    for number, patient in enumerate(patients):
+        severe = number < 9 or number in (18,) or 20 <= number < 30
+        patient.nrs = 8 if severe else 5
+        patient.visits = {"M3": (0 if patient.visits["M3"][0] == 0 else patient.nrs, 60, 0)}
+    # Severe: 9/10 v 10/10. Others: 9/10 v 0/10.
+    rows = {row.level: (row.x1, row.n1, row.x0, row.n0) for row in subgroup(analyse(patients), "pain").rows}
+    assert rows == {"high": (9, 10, 10, 10), "low": (9, 10, 0, 10)}
+    assert subgroup(analyse(patients), "pain").interaction.p.value < 0.001
+    assert subgroup(analyse(patients), "sex").interaction.p.value > 0.2
+
+
+def test_many_sites_show_the_largest_and_pool_the_others():
+    patients = two_arms((30, 30), (30, 30))
+    for number, patient in enumerate(patients):
+        patient.site = f"S{number % 12:02d}" if number >= 12 else "S00"
+    rows = subgroup(analyse(patients), "site").rows
+    assert [row.word for row in rows] == [f"S{number:02d}" for number in range(9)] + ["Other sites"]
+    assert sum(row.n1 + row.n0 for row in rows) == 120
+
+
+def test_what_is_not_recorded_is_shown_but_not_tested():
+    found = analyse(two_arms((6, 2), (5, 3)))
+    study, control = found.groups
+    blank = replace(study.rows[0], age=None)
+    groups = (replace(study, rows=(blank, *study.rows[1:])), control)
+    age = next(each for each in subgroups(CURRENT, groups) if each.code == "age")
+    assert [row.word for row in age.rows] == [
+        "Under 65 years",
+        "Not recorded",
+    ]  # born in May 1960, randomised in March 2025
+    assert age.rows[-1].n1 == 1
+    assert age.interaction.strata == 1
 
 
 def test_masked_results_hold_one_group_and_no_comparison():
@@ -100,7 +195,7 @@ def test_masked_results_hold_one_group_and_no_comparison():
     assert found.primary is None
     assert found.survival.comparison is None
     assert {row.arm for row in found.groups[0].rows} == {None}
-    assert all(cut.test is None for row in found.toxicity for cut in row.cuts)
+    assert all(cut.test is None for row in found.toxicity.rows for cut in row.cuts)
     # The same patients with the arms exchanged look the same.
     swapped = [replace(p, arm="WHOLE" if p.arm == "LOCAL" else "LOCAL") for p in patients]
     assert analyse(swapped, reveal=False).visits == found.visits
@@ -113,7 +208,7 @@ def test_toxicity_counts_treated_participants_by_worst_grade():
     patients[4].events = [("10061103", 3)]
     patients[7].events = [("10061103", 3)]
     patients[7].fractions = 0
-    (row,) = analyse(patients).toxicity
+    (row,) = analyse(patients).toxicity.rows
     assert [cut.code for cut in row.cuts] == ["ANY", "GE2", "GE3"]
     assert [cut.counts for cut in row.cuts] == [((4, 4), (1, 3)), ((4, 4), (1, 3)), ((0, 4), (1, 3))]
     # Fisher by hand: margins 4+3 treated, 5 events: P(4,1) = 1*3/21, P(2,3) = 6/21, P(3,2) = 12/21.

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from django.utils import translation
 
 from adverse_events.crfs import ADVERSE_EVENT
-from followup.crfs import IMAGING, VISIT
+from followup.crfs import IMAGING, REPORT, VISIT
 from patients.crfs import SPECS as PATIENT_SPECS
 from patients.models import Milestones
 from radiotherapy.crfs import SPECS as RT_SPECS
@@ -17,7 +17,7 @@ from spinetrial.analysis.data import Column, Kind, Snapshot, Table
 from spinetrial.protocol import CURRENT, protocol_hash
 from spinetrial.protocol.schedule import add_months
 
-ALL_SPECS = (*PATIENT_SPECS, *RT_SPECS, VISIT, IMAGING, ADVERSE_EVENT)
+ALL_SPECS = (*PATIENT_SPECS, *RT_SPECS, VISIT, IMAGING, REPORT, ADVERSE_EVENT)
 START = date(2025, 3, 3)
 RT_DAYS = 14
 EMPTY = {Kind.TEXT: "", Kind.BOOLEAN: False, Kind.LIST: [], Kind.INTEGER: None, Kind.DECIMAL: None}
@@ -25,7 +25,12 @@ EMPTY = {Kind.TEXT: "", Kind.BOOLEAN: False, Kind.LIST: [], Kind.INTEGER: None, 
 
 @dataclass
 class Patient:
-    """A randomised participant. `visits`: event -> (NRS, OMED or None for unknown, days from the due date)."""
+    """A randomised participant.
+
+    `visits`: event -> (NRS, OMED or None for unknown, days from the due date). `imaging`: event -> (days from the due
+    date, fracture, local control) of the index site. `reports`: event -> (NRS, days from the due date) of the
+    participant's own report, without analgesics. `died_of`: cause given in the end-of-study form.
+    """
 
     site: str = "NK"
     number: int = 1
@@ -42,6 +47,13 @@ class Patient:
     retreated: date | None = None
     ended: date | None = None
     confirmed: bool = True
+    imaging: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    reports: dict[str, tuple[int, int]] = field(default_factory=dict)
+    baseline_fracture: bool = False
+    died_of: str = ""
+    #: Other answers of a form: table -> column -> value. More rows: (table, values), `parent` by its table's name.
+    answers: dict[str, dict[str, object]] = field(default_factory=dict)
+    rows: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     @property
     def code(self) -> str:
@@ -85,6 +97,7 @@ class Builder:
         number = self.next
         self.next += 1
         row = {"site_code": patient.site, "subject": patient.code, "record": number, **values}
+        row |= patient.answers.get(table, {})
         unknown = set(row) - {column.name for column in self.tables[table].columns} - {"record"}
         assert not unknown, f"{table} has no column {unknown}"
         self.rows.setdefault(table, []).append(row)
@@ -122,13 +135,16 @@ def _patient(builder: Builder, patient: Patient) -> None:
         rt_end=patient.rt_end.isoformat() if treated else None, fractions_given=patient.fractions,
         rt_completed=treated, never_irradiated=not treated,
         death_date=patient.death.isoformat() if patient.death else None,
+        death_source="P.EOS" if patient.died_of else "", target_levels="T12" if treated else "",
         followup_ended_on=patient.ended.isoformat() if patient.ended else None,
     )  # fmt: skip
     builder.add("P.SCREEN", patient, confirmed=patient.confirmed)
     builder.add("P.DM", patient, birth_date="1960-05-17", sex="female" if patient.number % 2 else "male")
     builder.add("P.TUMOUR", patient, site="lung", visceral_metastases=False)
     builder.add("P.STATUS", patient, ecog=1, kps=80)
-    builder.add("P.SITES", patient, index_level="T12", escc="1a")
+    sites = builder.add("P.SITES", patient, index_level="T12", escc="1a")
+    if all(table != "P.SITES.sites" for table, _values in patient.rows):
+        builder.add("P.SITES.sites", patient, parent=sites, level="T12", fracture=patient.baseline_fracture)
     pain = builder.add(
         "P.PAIN", patient, assessed_on=START.isoformat(), nrs_worst=patient.nrs,
         analgesics="some" if patient.omed else "none",
@@ -155,8 +171,22 @@ def _patient(builder: Builder, patient: Patient) -> None:
         _morphine(builder, "F.VISIT.analgesics_taken", patient, form, omed)
     for event, reason in patient.missed.items():
         builder.add("F.VISIT", patient, event=event, status="missed", missed_reason=reason, survival="alive")
+    for event, (shift, fracture, control) in patient.imaging.items():
+        day = patient.due(event) + timedelta(days=shift)
+        record = builder.add("F.IMAGING", patient, event=event, status="done", imaging_date=day.isoformat())
+        builder.add(
+            "F.IMAGING.vertebrae", patient, parent=record, level="T12", fracture=fracture, local_control=control
+        )
+    for event, (nrs, shift) in patient.reports.items():
+        day = patient.due(event) + timedelta(days=shift)
+        builder.add("F.EPRO", patient, event=event, answered_on=day.isoformat(), nrs_worst=nrs, analgesics="none")
+    if patient.death and patient.died_of:
+        builder.add("P.EOS", patient, status="dead", ended_on=patient.death.isoformat(), death_cause=patient.died_of)
     for code, grade in patient.events:
         builder.add("A.AE", patient, ctcae_code=code, grade=grade, onset_date=patient.randomized.isoformat())
+    for table, values in patient.rows:
+        above = [row for row in builder.rows.get(values.get("parent", ""), ()) if row["subject"] == patient.code]
+        builder.add(table, patient, **{**values, **({"parent": above[0]["record"]} if above else {})})
 
 
 def _morphine(builder: Builder, table: str, patient: Patient, parent: int, omed: int | None) -> None:

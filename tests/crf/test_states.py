@@ -244,6 +244,7 @@ def test_nothing_else_computes_states():
         "spinetrial/worklists/worklist.py": "glyph of a task",
         "spinetrial/crf/marks.py": "who verified an item, and when",
         "spinetrial/worklists/sdv.py": "who verified an item, and when",
+        "spinetrial/reports/papers.py": "glyph of a verdict on a printed number",
     }
     found = {
         path.relative_to(root).as_posix()

@@ -59,7 +59,7 @@ def test_every_table_is_there_with_every_row(made):
     for table in snapshot.tables:
         assert len(rows(made[f"data/csv/{table.name}.csv"])) == len(table.rows)
         assert f"data/spss/{table.name}.sav" in made
-    for name, count in (("adsl", 6), ("adrs", 18), ("adae", 1)):
+    for name, count in (("adsl", 6), ("adrs", 18), ("adae", 1), ("adtte", 30)):
         assert len(rows(made[f"analysis/csv/{name}.csv"])) == count
 
 
@@ -93,7 +93,7 @@ def test_the_dictionary_describes_every_column(made):
     "name",
     [
         "data/{}/F.VISIT", "data/{}/R.RT.targets", "data/{}/P.DM", "data/{}/P.CONSENT", "data/{}/SUBJECTS",
-        "analysis/{}/adsl", "analysis/{}/adrs", "analysis/{}/adae",
+        "analysis/{}/adsl", "analysis/{}/adrs", "analysis/{}/adae", "analysis/{}/adtte",
     ],
 )  # fmt: skip
 def test_spss_and_csv_hold_the_same_values(made, name, tmp_path):

@@ -3,8 +3,11 @@
 from django.urls import reverse
 
 from spinetrial.analysis.lock import do_lock_trial
+from spinetrial.analysis.models import DataVersion
+from spinetrial.reports.models import ReportKind
 from spinetrial.review import trial
 from tests.analysis.recompute import expected_lines, pdf_text, read, squeezed
+from tests.reports.making import make_report
 
 
 def test_the_report_of_a_locked_trial_agrees_with_a_recomputation_from_its_export(client, simulated_trial):
@@ -13,7 +16,8 @@ def test_the_report_of_a_locked_trial_agrees_with_a_recomputation_from_its_expor
 
     client.force_login(simulated_trial.person("statistician"))
     archive = client.get(reverse("export_zip", args=[1])).content
-    pdf = client.get(reverse("report_pdf"), {"lang": "en"}).content
+    version = DataVersion.objects.get()
+    pdf = make_report(simulated_trial.person("statistician"), ReportKind.FINAL, version).pdf("en")
     assert len(read(archive, "analysis/csv/adsl.csv")) == 66
 
     text = pdf_text(pdf)

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from followup.response import (
     CATEGORY_LABELS,
+    CLAUSE_LABELS,
     NE_REASON_LABELS,
     READING_LABELS,
     Category,
+    Clause,
     NeReason,
     Reading,
     exact,
@@ -153,6 +155,7 @@ def test_numbers_are_taken_as_written():
 
 def test_every_code_has_words():
     assert set(CATEGORY_LABELS) == set(Category)
+    assert set(CLAUSE_LABELS) == set(Clause)
     assert set(NE_REASON_LABELS) == set(NeReason)
     assert set(READING_LABELS) == set(Reading)
 
@@ -224,3 +227,23 @@ def test_a_literal_responder_is_a_tolerant_responder(p0, m0, p1, m1):
 @given(st.integers(1, 10), st.integers(0, 300), st.integers(1, 10), st.integers(0, 300), READINGS)
 def test_less_pain_at_the_same_dose_never_loses_the_response(p0, m0, p1, m1, reading):
     assert not respond(p0, m0, p1, m1, reading).responder or respond(p0, m0, p1 - 1, m1, reading).responder
+
+
+@pytest.mark.parametrize(
+    ("p0", "m0", "p1", "m1", "reading", "clause"),
+    [
+        (6, 60, 0, 60, Reading.LITERAL, Clause.CR),
+        (6, 60, 4, 60, Reading.LITERAL, Clause.PR_PAIN),
+        (6, 60, 6, 45, Reading.LITERAL, Clause.PR_OMED),
+        (6, 60, 8, 60, Reading.LITERAL, Clause.PP_PAIN),
+        (6, 60, 6, 75, Reading.LITERAL, Clause.PP_OMED),
+        (6, 60, 8, 75, Reading.LITERAL, Clause.PP_BOTH),
+        (6, 60, 6, 60, Reading.LITERAL, Clause.IR),
+        (6, 60, 4, 90, Reading.NRS_ONLY, Clause.SCORE_FELL),
+        (6, 60, 8, 0, Reading.NRS_ONLY, Clause.SCORE_ROSE),
+        (6, 60, 7, 60, Reading.NRS_ONLY, Clause.SCORE_STEADY),
+        (6, 60, None, 60, Reading.LITERAL, None),
+    ],
+)
+def test_the_clause_that_gave_the_category(p0, m0, p1, m1, reading, clause):
+    assert respond(p0, m0, p1, m1, reading).clause is clause

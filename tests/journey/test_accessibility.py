@@ -37,6 +37,7 @@ def pages(trial: Trial) -> list[str]:
         reverse("adverse_events", args=[code]),
         reverse("response", args=[code, "W2"]),
         "/factors/?from=fpm2021",
+        "/examples/?table=14+6%0A9+10",
         reverse("allocation", args=[code]),
         reverse("allocation_slip", args=[code]),
         reverse("randomize", args=[ready]),

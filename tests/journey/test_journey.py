@@ -234,6 +234,8 @@ def test_from_first_contact_to_the_locked_report(cast_here, clock, browser_page)
     page.goto("/trial/")
     state_change(page, "Lock", "analysis of month 3")
     page.goto("/report/")
+    page.get_by_role("button", name=re.compile("Make.*Report of a locked data version")).click()
+    page.get_by_role("link", name="PDF, English").wait_for()  # tests run their jobs at once
     assert "Whole vertebra" in page.content()
     shot(page, "report")
     pdf = pypdf.PdfReader(io.BytesIO(followed(page, page.get_by_role("link", name=re.compile("PDF.*English")))))

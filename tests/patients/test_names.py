@@ -48,12 +48,14 @@ from spinetrial.crf.registry import all_specs
 from spinetrial.outbox.kinds import kind_of
 from spinetrial.outbox.models import Message
 from spinetrial.outbox.send import do_send_due
+from spinetrial.reports.models import ReportKind
 from spinetrial.review import trial
 from tests.cast import PASSWORD, make_cast
 from tests.conftest import ROOT
 from tests.followup.helpers import registered
 from tests.journey.participants import TODAY, make_trial
 from tests.patients.factory import DAY, fill, noon
+from tests.reports.making import make_report
 
 DETAILS = {
     "name": "Quexalote Zimbrano 欧阳标记 OuyangBiaoji",
@@ -185,11 +187,23 @@ def test_a_marker_name_is_on_the_contact_page_of_the_own_site_and_nowhere_else(c
         for name, person in cast.everyone().items():
             look(name, person)
         trial.do_freeze(cast.data_manager, "all entered")
-        do_lock_trial(cast.statistician, "final analysis")
-        for name in ("statistician", "data_manager", "monitor_a"):
+        made = [make_report(cast.statistician, ReportKind.POOLED), make_report(cast.board, ReportKind.BOARD)]
+        version = do_lock_trial(cast.statistician, "final analysis")
+        unmasked = User.objects.get(pk=cast.statistician.pk)
+        made.append(make_report(unmasked, ReportKind.FINAL, version))
+        for name in ("statistician", "data_manager", "monitor_a", "board"):
             look(name, getattr(cast, name))
         assert {(name, kind) for name, kind in shown} == {("coordinator_a", "contact"), ("investigator_a", "contact")}
-        outputs = {"export_zip", "report_pdf", "report", "audit_csv", "casebook_pdf", "site_data", "sign_off", "crf"}
+        outputs = {
+            "export_zip",
+            "report_pdf",
+            "report_made",
+            "audit_csv",
+            "casebook_pdf",
+            "site_data",
+            "sign_off",
+            "crf",
+        }
         assert outputs <= visited, "the test looked at these outputs"
         assert visited >= {pattern.name for pattern in patterns()} - LEFT_OUT, "and at every URL there is"
 

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,18 +16,23 @@ from spinetrial.stats.design import (
     SpendingFunction,
     classical_boundary,
     exact_noninferiority_power,
+    exact_noninferiority_powers,
     inflate_for_loss,
     lan_demets_boundary,
+    largest_noninferiority_error,
     noninferiority_power,
     noninferiority_size,
+    responders_needed,
+    single_arm_design,
     single_arm_size,
     two_means_power,
     two_means_size,
     two_proportion_size,
 )
+from spinetrial.stats.enumeration import outcome_probability
 from spinetrial.stats.estimate import Reason
 from spinetrial.stats.missing import rubin_pool, tipping_point
-from spinetrial.stats.noninferiority import NonInferiorityMethod, noninferiority_test
+from spinetrial.stats.noninferiority import NonInferiorityMethod, noninferiority_test, score_table
 
 RATE = st.floats(0.05, 0.95)
 
@@ -85,10 +91,48 @@ def test_exact_power_at_certain_rates_is_the_tests_own_decision(n1, n0, test):
     assert power == pytest.approx(1.0 if claimed is None else float(claimed))
 
 
+def test_exact_power_of_1500_per_arm_as_r_lists_it():
+    """R: sum(outer(dbinom(0:n, n, .72), dbinom(0:n, n, .75)) * (Z >= qnorm(.975))) over all outcomes."""
+    power = exact_noninferiority_power(0.72, 0.75, 1500, 1500, -0.1, 0.025, ExactTest.WALD).power.value
+    assert power == pytest.approx(0.991541462553781, abs=1e-10)
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_exact_power_leaves_out_only_what_cannot_happen(n1, n0, p1, p0):
+    """The sum over the likely outcomes is the sum over all."""
+    power = exact_noninferiority_power(p1, p0, n1, n0, -0.15, 0.025, ExactTest.FARRINGTON_MANNING).power.value
+    claims = score_table(n1, n0, -0.15) >= 1.959963984540054
+    everything = outcome_probability(claims, np.array([p1]), np.array([p0]))[0]
+    assert power == pytest.approx(everything, abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in NonInferiorityMethod if m is not NonInferiorityMethod.EXACT_UNCONDITIONAL]
+)
+@given(data=st.data())
+def test_the_tipping_grid_is_the_single_tests(method, data):
+    """All cells at once and each by itself: the same number, or none for the same reason."""
+    n1, n0 = data.draw(st.integers(0, 12)), data.draw(st.integers(0, 12))
+    x1, x0 = data.draw(st.integers(0, n1)), data.draw(st.integers(0, n0))
+    missing1, missing0 = data.draw(st.integers(0, 4)), data.draw(st.integers(0, 4))
+    margin = data.draw(st.sampled_from([-0.15, -0.1, 0.0]))
+    result = tipping_point(x1, n1, missing1, x0, n0, missing0, margin, 0.025, method)
+    claims = 0
+    for i, row in enumerate(result.p):
+        for j, cell in enumerate(row):
+            single = noninferiority_test(x1 + i, n1 + missing1, x0 + j, n0 + missing0, margin, method)
+            assert cell.reason == single.p.reason
+            if cell.value is not None:
+                assert cell.value == pytest.approx(single.p.value, rel=1e-12, abs=1e-15)
+            claims += single.claimed(0.025) is True
+    assert result.n_noninferior == claims
+    assert (len(result.p), len(result.p[0])) == (missing1 + 1, missing0 + 1)
+
+
 def test_planning_at_the_edges():
     assert noninferiority_size(1, 1, -0.15, 0.025, 0.8, PlanningVariance.POOLED).raw.reason is Reason.ZERO_VARIANCE
     assert exact_noninferiority_power(0.5, 0.5, 0, 5, -0.15, 0.025, ExactTest.WALD).power.reason is Reason.EMPTY_ARM
-    large = exact_noninferiority_power(0.5, 0.5, 2000, 2000, -0.15, 0.025, ExactTest.WALD)
+    large = exact_noninferiority_power(0.5, 0.5, 200_000, 2000, -0.15, 0.025, ExactTest.WALD)
     assert large.power.reason is Reason.TOO_LARGE
     assert two_proportion_size(0.5, 0.5, 0.05, 0.8).raw.reason is Reason.NO_SOLUTION
     assert two_means_size(0, 0.05, 0.8).n_per_arm.reason is Reason.NO_SOLUTION
@@ -215,3 +259,83 @@ def test_blocks_in_progress_and_broken_ones():
     assert distinct_blocks(6, 3) == 90
     with pytest.raises(ValueError):
         distinct_blocks(5, 2)
+
+
+@pytest.mark.parametrize("test", list(ExactTest))
+def test_powers_of_many_pairs_are_those_of_one(test):
+    pairs = [(0.8, 0.62), (0.62, 0.62), (0.0, 1.0), (1.0, 1.0)]
+    many = exact_noninferiority_powers(pairs, 20, 22, -0.15, 0.025, test)
+    assert [each.value for each in many] == [
+        pytest.approx(exact_noninferiority_power(p1, p0, 20, 22, -0.15, 0.025, test).power.value) for p1, p0 in pairs
+    ]
+    assert exact_noninferiority_powers([], 20, 22, -0.15, 0.025, test) == ()
+    (refused,) = exact_noninferiority_powers(pairs[:1], 3000, 3000, -0.15, 0.025, test)
+    assert refused.reason is Reason.TOO_LARGE
+
+
+def test_the_largest_error_is_no_smaller_than_any_on_the_margin():
+    for test in (ExactTest.MIETTINEN_NURMINEN, ExactTest.FARRINGTON_MANNING):
+        largest = largest_noninferiority_error(30, 30, -0.15, 0.025, test).value
+        errors = [
+            exact_noninferiority_power(rate / 200 - 0.15, rate / 200, 30, 30, -0.15, 0.025, test).power.value
+            for rate in range(30, 201)
+        ]
+        assert max(errors) <= largest + 1e-12
+        assert largest < max(errors) + 0.001
+    assert largest_noninferiority_error(0, 30, -0.15, 0.025, test).reason is Reason.EMPTY_ARM
+
+
+@given(st.integers(1, 25), st.integers(1, 25), st.sampled_from([-0.3, -0.15, 0.0]))
+@settings(max_examples=30, deadline=None)
+def test_responders_needed_is_the_smallest_number_that_is_enough(n1, n0, margin):
+    found = responders_needed(n1, n0, margin, 0.025, ExactTest.MIETTINEN_NURMINEN)
+    assert len(found) == n0 + 1
+
+    def claims(x1, x0):
+        answer = noninferiority_test(x1, n1, x0, n0, margin, NonInferiorityMethod.MIETTINEN_NURMINEN)
+        if answer.p.value is None:  # no variance: the difference itself decides
+            return answer.difference.value > margin
+        return answer.claimed(0.025)
+
+    for x0, needed in enumerate(found):
+        if needed is None:
+            assert not claims(n1, x0)
+            continue
+        assert all(claims(x1, x0) for x1 in range(needed, n1 + 1))
+        assert needed == 0 or not claims(needed - 1, x0)
+
+
+def test_responders_needed_of_30_against_30():
+    """Two rows anyone can check with the interval: 24 v 24 is inconclusive, 26 v 24 non-inferior."""
+    found = responders_needed(30, 30, -0.15, 0.025, ExactTest.MIETTINEN_NURMINEN)
+    assert found[24] == 26
+    assert found[18] == 21
+    assert responders_needed(30, 0, -0.15, 0.025, ExactTest.WALD) is Reason.EMPTY_ARM
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 120), st.floats(0.05, 0.9), st.sampled_from([0.025, 0.1]))
+def test_a_single_arm_of_given_size_rejects_from_the_first_count_within_alpha(n, p0, alpha):
+    design = single_arm_design(n, p0, 0.95, alpha)
+
+    def tail(rate, least):
+        return sum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(least, n + 1))
+
+    if design.successes.value is None:
+        assert p0**n > alpha
+        return
+    needed = int(design.successes.value)
+    assert tail(p0, needed) <= alpha < tail(p0, needed - 1)
+    assert design.actual_alpha.value == pytest.approx(tail(p0, needed))
+    assert design.actual_power.value == pytest.approx(tail(0.95, needed))
+
+
+def test_the_smallest_single_arm_is_the_first_of_its_designs_with_the_power():
+    found = single_arm_size(0.8, 0.95, 0.1, 0.8)
+    powers = {n: single_arm_design(n, 0.8, 0.95, 0.1).actual_power.value or 0.0 for n in range(1, 80)}
+    assert found.n.value == min(n for n, power in powers.items() if power >= 0.8)
+    assert found.n_stable.value == max(n for n, power in powers.items() if power < 0.8) + 1
+    assert single_arm_design(0, 0.8, 0.95, 0.1).successes.reason is Reason.NO_PATIENTS
+    assert single_arm_design(5, 0.8, 0.95, 0.1).successes.reason is Reason.NO_SOLUTION
+    with pytest.raises(ValueError):
+        single_arm_design(-1, 0.8, 0.95, 0.1)

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from spinetrial.stats.distributions import t_quantile
 from spinetrial.stats.estimate import Reason
 from spinetrial.stats.means import ancova
-from spinetrial.stats.mmrm import MmrmMethod, Observation, _Model, mmrm
+from spinetrial.stats.mmrm import MmrmMethod, Observation, Structure, _CompoundSymmetry, _Model, mmrm
 
 VISITS = ("W2", "M3", "M6")
 
@@ -167,3 +168,66 @@ def test_contradicting_rows_are_refused(row):
     rows = [r for r in trial(lost=0) if (r.subject, r.visit) != ("0", "M6")]
     with pytest.raises(ValueError):
         mmrm([*rows, row], VISITS, MmrmMethod.SATTERTHWAITE)
+
+
+def test_heterogeneous_compound_symmetry_against_r():
+    # nlme 3.1-162: gls(y ~ base + visit + arm:visit, correlation = corCompSymm(form = ~1 | id),
+    # weights = varIdent(form = ~1 | visit)) on the same twelve patients.
+    result = mmrm(trial(12), VISITS, MmrmMethod.SATTERTHWAITE, structure=Structure.COMPOUND_SYMMETRY_HETEROGENEOUS)
+    assert result.reml_log_likelihood.value == pytest.approx(-44.39971309, abs=1e-7)
+    expected = ((-1.5866857816, 0.5830770252), (-1.3396639383, 1.2214142475), (-1.6607207340, 0.7633916003))
+    for contrast, (difference, se) in zip(result.contrasts, expected, strict=True):
+        assert contrast.difference.value == pytest.approx(difference, abs=1e-6)
+        assert contrast.se.value == pytest.approx(se, abs=1e-6)
+    covariance = np.array(result.covariance)
+    scale = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(scale, scale)
+    assert correlation[np.triu_indices(3, 1)] == pytest.approx(0.4719026089, abs=1e-5)
+
+
+@pytest.mark.parametrize("visits", [("M3",), ("W2", "M6")])
+def test_with_one_or_two_visits_compound_symmetry_is_unstructured(visits):
+    rows = [row for row in trial() if row.visit in visits]
+    plain, simpler = (mmrm(rows, visits, MmrmMethod.SATTERTHWAITE, structure=each) for each in Structure)
+    assert simpler.reml_log_likelihood.value == pytest.approx(plain.reml_log_likelihood.value, abs=1e-8)
+    for one, other in zip(plain.contrasts, simpler.contrasts, strict=True):
+        for name in ("difference", "se", "df", "p", "se_mean_study"):
+            assert getattr(one, name).value == pytest.approx(getattr(other, name).value, abs=1e-4), name
+
+
+def test_gradient_of_compound_symmetry_is_right():
+    model = _CompoundSymmetry(trial(12), VISITS)
+    theta = np.array([0.1, -0.2, 0.3, -0.7])
+    for i in range(4):
+        shift = np.zeros(4)
+        shift[i] = 1e-5
+        slope = (model.gradient(theta + shift)[0] - model.gradient(theta - shift)[0]) / 2e-5
+        assert model.gradient(theta)[1][i] == pytest.approx(slope, abs=1e-5)
+    assert model.correlation(np.array([0, 0, 0, 0.0]))[0] == pytest.approx(0)
+    for far in (-30.0, 30.0):
+        assert -0.5 <= model.correlation(np.array([0, 0, 0, far]))[0] <= 1
+
+
+def test_compound_symmetry_has_no_kenward_roger():
+    with pytest.raises(ValueError, match="unstructured"):
+        mmrm(trial(), VISITS, MmrmMethod.KENWARD_ROGER, structure=Structure.COMPOUND_SYMMETRY_HETEROGENEOUS)
+
+
+def test_interval_of_an_adjusted_mean_is_that_of_the_analysis_of_covariance():
+    rows = trial(visits=("M3",), lost=0.3)
+    fit = mmrm(rows, ("M3",), MmrmMethod.SATTERTHWAITE, 0.9).contrasts[0]
+    design = np.array([[r.study, not r.study, r.baseline] for r in rows], dtype=float)
+    y = np.array([r.outcome for r in rows], dtype=float)
+    beta = np.linalg.lstsq(design, y, rcond=None)[0]
+    df = len(rows) - 3
+    inverse = np.linalg.inv(design.T @ design) * float(np.sum((y - design @ beta) ** 2)) / df
+    for weights, mean, limits in (
+        ([1, 0], fit.mean_study, fit.interval_mean_study),
+        ([0, 1], fit.mean_control, fit.interval_mean_control),
+    ):
+        at = np.array([*weights, np.mean([r.baseline for r in rows])])
+        half = t_quantile(0.9, df) * math.sqrt(at @ inverse @ at)
+        assert mean.value == pytest.approx(at @ beta, abs=1e-7)
+        assert limits.lower.value == pytest.approx(at @ beta - half, abs=1e-5)
+        assert limits.upper.value == pytest.approx(at @ beta + half, abs=1e-5)
+    assert limits.level == 0.9

@@ -167,3 +167,26 @@ def test_smd_at_the_edges():
     with pytest.raises(ValueError):
         smd_categorical([1, 2], [1, 2, 3])
     assert math.isfinite(smd_categorical([11, 7, 6, 6], [16, 6, 1, 7]).smd.value)
+
+
+def test_exact_rank_sum_of_150_per_arm_as_r_gives_it():
+    """R 4.2.2: 2 * pwilcox(9000, 150, 150); qwilcox(.025, 150, 150) and its coverage; qwilcox(.005, 200, 180)."""
+    y = [10.0 * place for place in range(150)]
+    # Each x exceeds sixty of the y: U = 9000.
+    x = [595 + place / 100 for place in range(150)]
+    for method in (RankSumMethod.EXACT_NO_TIES, RankSumMethod.PERMUTATION_MIDRANKS):
+        test = rank_sum(x, y, method)
+        assert test.u.value == 9000
+        assert test.p.value == pytest.approx(2 * 0.00133470817298482, abs=1e-14)
+    shift = hodges_lehmann(x, y, ShiftMethod.MOSES_EXACT)
+    assert shift.k.value == 9778
+    assert shift.coverage.value == pytest.approx(0.950109449940013, abs=1e-12)
+    assert hodges_lehmann(list(range(200)), list(range(180)), ShiftMethod.MOSES_EXACT, 0.99).k.value == 15250
+
+
+def test_ranks_of_2000_patients_say_that_they_are_too_many_at_once():
+    x, y = [place % 11 for place in range(1000)], [place % 7 for place in range(1000)]
+    assert rank_sum(x, y, RankSumMethod.PERMUTATION_MIDRANKS).p.reason is Reason.TOO_LARGE
+    assert hodges_lehmann(x, y, ShiftMethod.MOSES_EXACT).interval.lower.reason is Reason.TOO_LARGE
+    assert rank_sum(x, y, RankSumMethod.ASYMPTOTIC).p.estimable
+    assert hodges_lehmann(x, y, ShiftMethod.MOSES_ASYMPTOTIC).interval.lower.estimable

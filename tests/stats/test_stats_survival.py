@@ -16,6 +16,7 @@ from spinetrial.stats.survival import (
     logrank_groups,
     median_follow_up,
     restricted_mean,
+    restricted_mean_difference,
 )
 
 TIME = st.integers(0, 12)
@@ -145,6 +146,28 @@ def test_restricted_mean_beyond_follow_up():
         restricted_mean([3], [1], 0)
 
 
+def test_difference_of_restricted_means():
+    # Without censoring it is Welch's comparison with variances over n: means 4 and 2, variances 5 and 1 over 4.
+    control, study = (restricted_mean(times, [1] * 4, 10) for times in ([1, 3, 5, 7], [1, 1, 3, 3]))
+    found = restricted_mean_difference(control, study)
+    assert found.difference.value == pytest.approx(-2)
+    assert found.se.value == pytest.approx(math.sqrt(6 / 4))
+    assert found.interval.lower.value == pytest.approx(-2 - 1.959963984540054 * math.sqrt(1.5))
+    assert found.p.value == pytest.approx(math.erfc(2 / math.sqrt(1.5) / math.sqrt(2)))
+    turned = restricted_mean_difference(study, control)
+    assert (turned.difference.value, turned.p.value) == (-found.difference.value, found.p.value)
+
+
+def test_no_difference_of_restricted_means():
+    short, empty, long = restricted_mean([3, 5], [1, 0], 6), restricted_mean([], [], 6), restricted_mean([6], [0], 6)
+    assert restricted_mean_difference(short, long).difference.reason is Reason.BEYOND_FOLLOW_UP
+    assert restricted_mean_difference(long, empty).p.reason is Reason.NO_PATIENTS
+    same = restricted_mean_difference(long, long)
+    assert (same.difference.value, same.p.reason) == (0, Reason.ZERO_VARIANCE)
+    with pytest.raises(ValueError):
+        restricted_mean_difference(long, restricted_mean([6], [0], 5))
+
+
 @given(SAMPLE, SAMPLE)
 def test_cox_turns_with_the_groups(one, other):
     forwards, backwards = cox_two_groups(*split(one), *split(other)), cox_two_groups(*split(other), *split(one))
@@ -225,3 +248,45 @@ def test_without_competing_events_grays_score_is_that_of_the_logrank(one, other)
 def test_gray_that_cannot_be_made():
     assert gray_test([1, 2], [2, 0], ["a", "b"], ("a", "b"), 1).p.reason is Reason.NO_EVENTS
     assert gray_test([1, 2], [1, 0], ["a", "a"], ("a", "b"), 1).p.reason is Reason.TOO_FEW_GROUPS
+
+
+@pytest.mark.parametrize(
+    ("times", "groups", "statistic"),
+    [
+        ([6, 5, 4, 4], "1122", 2.9999999999999987),
+        ([27.77, 18.45, 11.12, 11.83], "1122", 2.8150807899461405),
+        ([5.85, 15.05, 3.38, 4.27, 15.7, 7.82], "122121", 1.1680154422071987),
+        # Here 1 - F0 is exactly 0 before the last event, not a last bit away from it as above, and R stops with
+        # "NA/NaN/Inf in foreign function call".
+        ([7, 5, 8, 27, 23, 25], "122111", None),
+        ([27, 26, 19], "122", None),
+    ],
+)
+def test_gray_when_one_group_has_ended_and_everybody_has_had_the_event(times, groups, statistic):
+    """R 4.2.2 cmprsk, cuminc(...)$Tests."""
+    test = gray_test(times, [1] * len(times), list(groups), ["1", "2"], 1)
+    assert test.statistic.estimable
+    assert math.isfinite(test.statistic.value)
+    if statistic is not None:
+        assert test.statistic.value == pytest.approx(statistic, abs=1e-9)
+
+
+def test_gray_with_a_negative_variance_is_not_estimable():
+    """R 4.2.2 cmprsk prints a statistic of -4.44 and p = 1 here: with so few and so many ties there is no variance."""
+    test = gray_test([23, 25, 25, 27, 27, 27], [0, 1, 0, 1, 1, 1], list("DDAADA"), ["D", "A"], 1)
+    assert test.statistic.reason is Reason.TOO_FEW_PATIENTS
+    assert test.p.reason is Reason.TOO_FEW_PATIENTS
+
+
+def test_gray_when_only_competing_events_are_left():
+    test = gray_test([27, 26, 19, 28], [2, 2, 2, 1], list("1221"), ["1", "2"], 2)
+    assert test.p.estimable
+
+
+@given(st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2), st.sampled_from("AB")), min_size=2, max_size=9))
+def test_gray_of_tiny_groups_is_a_number_or_a_reason(rows):
+    groups = [row[2] for row in rows]
+    test = gray_test([row[0] for row in rows], [row[1] for row in rows], groups, ["A", "B"], 1)
+    assert test.p.estimable or test.p.reason in (
+        Reason.TOO_FEW_PATIENTS, Reason.TOO_FEW_GROUPS, Reason.NO_EVENTS, Reason.ZERO_VARIANCE
+    )  # fmt: skip

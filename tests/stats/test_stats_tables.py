@@ -115,6 +115,23 @@ def test_r_by_c_leaves_empty_levels_out_and_stays_the_same_between_runs():
     assert r_by_c([[5, 4, 3, 2, 6], [7, 8, 2, 1, 4]]) == r_by_c([[5, 4, 3, 2, 6], [7, 8, 2, 1, 4]])
 
 
+@pytest.mark.parametrize(
+    ("table", "p"),
+    [
+        ([[30, 30, 40], [35, 25, 40], [30, 35, 35]], 0.6290996630878071),
+        ([[5, 4, 3, 2, 1], [1, 2, 3, 4, 5], [3, 3, 3, 3, 3], [2, 1, 4, 2, 5], [4, 4, 1, 2, 2]], 0.723195552796616),
+        ([[4, 1, 3, 1, 0, 4], [5, 2, 3, 1, 5, 4], [3, 2, 4, 2, 0, 2], [0, 5, 3, 1, 3, 4]], 0.2752774654512708),
+        ([[1000, 800, 200], [950, 820, 230]], 0.16333829673526196),
+        ([[300, 200, 150, 100, 80], [310, 190, 160, 90, 85]], 0.8435619875391231),
+        ([[980, 12, 5, 2, 1], [985, 9, 4, 2, 0]], 0.8983282092103624),
+    ],
+)
+def test_larger_tables_as_r_gives_them(table, p):
+    """R 4.2.2, fisher.test(table, workspace = 2e8)."""
+    assert r_by_c(table).exact_p.value == pytest.approx(p, abs=1e-8)
+    assert r_by_c([row[::-1] for row in table[::-1]]).exact_p.value == pytest.approx(p, abs=1e-8)
+
+
 def test_r_by_c_says_when_it_is_too_large():
     result = r_by_c([[200, 190, 180, 170, 160, 150]] * 4)
     assert result.exact_p.reason is Reason.TOO_LARGE

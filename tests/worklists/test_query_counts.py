@@ -32,9 +32,11 @@ COUNTS = {
     ("audit_trail", "data-manager"): 10,
     ("sign_off", "data-manager"): 14,
     ("factors", "data-manager"): 6,
+    ("examples", "data-manager"): 6,
     ("trial", "data-manager"): 64,
     ("coding", "data-manager"): 10,
     ("sae_reconciliation", "data-manager"): 14,
+    ("design", "statistician"): 7,
     ("accounts", "administrator"): 9,
 }
 

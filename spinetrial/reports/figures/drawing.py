@@ -7,6 +7,7 @@ All words come in translated; no figure knows a language.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 from reportlab.graphics.shapes import String
@@ -33,19 +34,36 @@ def text(x: float, y: float, words: str, *, size: float = _SIZE, anchor: str = "
     return String(x, y, words, fontName=BOLD if bold else REGULAR, fontSize=size, textAnchor=anchor, fillColor=colour)
 
 
+#: What a line may be broken after: a space, or a character of Chinese, Japanese or Korean.
+_BREAKS = re.compile("[^ \u2e80-\u9fff\uff00-\uffef]+ ?|[\u2e80-\u9fff\uff00-\uffef] ?| ")
+#: Chinese punctuation that must not begin a line.
+_CLOSING = frozenset("，。、；：）】》”’！？％")
+
+
 def fit(words: str, width: float, size: float = _SIZE, bold: bool = False) -> list[str]:
-    """`words` in lines that fit: broken at spaces, or between characters where there are none (Chinese)."""
+    """`words` in lines not wider than `width`: broken at spaces and between Chinese characters.
+
+    A single word that is too wide is broken inside. At least one line, which may be empty.
+    """
     font = BOLD if bold else REGULAR
-    parts = words.split(" ") if " " in words else list(words)
-    glue = " " if " " in words else ""
-    lines = [parts[0]]
-    for part in parts[1:]:
-        longer = f"{lines[-1]}{glue}{part}"
-        if stringWidth(longer, font, size) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(part)
-    return lines
+
+    def fits(line: str) -> bool:
+        return stringWidth(line.rstrip(), font, size) <= width
+
+    lines = [""]
+    for part in _BREAKS.findall(words):
+        if fits(lines[-1] + part):
+            lines[-1] += part
+            continue
+        if part[0] in _CLOSING and len(lines[-1]) > 1:  # takes the character before it along
+            lines[-1], part = lines[-1][:-1], lines[-1][-1] + part
+        if lines[-1]:
+            lines.append("")
+        for letter in part:
+            if lines[-1] and not fits(lines[-1] + letter):
+                lines.append("")
+            lines[-1] += letter
+    return [line.rstrip() for line in lines]
 
 
 def months_axis(last: float) -> tuple[float, float]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from spinetrial.reports.document import Block
 from spinetrial.reports.sections.baseline import baseline
 from spinetrial.reports.sections.conduct import deviations
+from spinetrial.reports.sections.consort import consort
+from spinetrial.reports.sections.design import design
 from spinetrial.reports.sections.endpoints import endpoints
 from spinetrial.reports.sections.front import findings, front
 from spinetrial.reports.sections.methods import methods
@@ -22,6 +24,6 @@ from spinetrial.reports.writing import Report
 Section = Callable[[Report], Iterator[Block]]
 
 SECTIONS: tuple[Section, ...] = (
-    front, findings, flow, baseline, response, primary, pain, survival, endpoints, toxicity, deviations, planning,
-    methods,
+    front, findings, design, flow, baseline, response, primary, pain, survival, endpoints, toxicity, deviations,
+    planning, methods, consort,
 )  # fmt: skip
