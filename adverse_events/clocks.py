@@ -56,10 +56,10 @@ def span_text(span: timedelta) -> str:
     days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
     if days:
         text = _("%(n)d d") % {"n": days}
-        return f"{text} {_('%(n)d h') % {'n': hours}}" if hours else text
+        return text + " " + _("%(n)d h") % {"n": hours} if hours else text
     if hours:
         text = _("%(n)d h") % {"n": hours}
-        return f"{text} {_('%(n)d min') % {'n': rest}}" if rest else text
+        return text + " " + _("%(n)d min") % {"n": rest} if rest else text
     return _("%(n)d min") % {"n": rest}
 
 

@@ -216,7 +216,7 @@ def given_text(facts: Mapping[str, Any]) -> str:
         return _("none yet")
     words = {"given": facts["fractions_given"], "start": facts["rt_start"], "end": facts["rt_end"]}
     text = _("%(given)s fractions, %(start)s to %(end)s") % words
-    return text if facts["rt_completed"] else f"{text}, {_('still running')}"
+    return text if facts["rt_completed"] else text + ", " + _("still running")
 
 
 def list_text(facts: Mapping[str, Any]) -> str:

@@ -50,7 +50,7 @@ class DataVersion(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{_('Data version')} {self.number}"
+        return _("Data version") + f" {self.number}"
 
     @property
     def short_hash(self) -> str:
@@ -86,7 +86,7 @@ class Simulation(Job):
         )
 
     def __str__(self) -> str:
-        return f"{_('Simulation')} {self.pk}"
+        return _("Simulation") + f" {self.pk}"
 
     def read_scenario(self) -> TrialScenario:
         return TrialScenario.read(self.scenario)

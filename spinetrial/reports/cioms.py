@@ -170,8 +170,10 @@ class _Sheet:
         y += 86
         self.head(y, _("II. Suspect treatment"))
         y += 5
-        words = _("The arm is not printed; it is given on request.")
-        self.box(0, y, 110, 15, _("14. Suspect treatment"), f"{_('External beam radiotherapy of the spine')}. {words}")
+        words = (
+            _("External beam radiotherapy of the spine") + ". " + _("The arm is not printed; it is given on request.")
+        )
+        self.box(0, y, 110, 15, _("14. Suspect treatment"), words)
         self.ticks(110, y, 72, 30, _("20. Did the reaction abate after stopping the treatment?"), self._abated())
         y += 15
         self.box(0, y, 62, 15, _("15. Dose"), regimen_text(facts))
@@ -218,8 +220,8 @@ class _Sheet:
             f"{_label(name)} {_line(facts, name)}"
             for name in ("relation_radiotherapy", "relation_disease", "relation_systemic", "relation_other")
         )
-        expected = f"{_('Unexpected') if facts['unexpected'] else _('Expected')}"
-        expected += f" ({_('by the list')}: {list_text(facts)})"
+        expected = _("Unexpected") if facts["unexpected"] else _("Expected")
+        expected += " (" + _("by the list") + f": {list_text(facts)})"
         parts = [
             f"{facts['verbatim']}. {grade}.",
             f"{_label('outcome')}: {_line(facts, 'outcome')}" + _bracket(facts["end_date"] or ""),
@@ -232,9 +234,9 @@ class _Sheet:
         if facts["remarks"]:
             parts.append(facts["remarks"])
         if facts["comment"]:
-            parts.append(f"{_('Comment of the reporter')}: {facts['comment']}")
+            parts.append(_("Comment of the reporter") + f": {facts['comment']}")
         if facts["open_reason"]:
-            parts.append(f"{_('Why final although not over')}: {facts['open_reason']}")
+            parts.append(_("Why final although not over") + f": {facts['open_reason']}")
         return "\n".join(parts)
 
     def _abated(self) -> list[tuple[bool, str]]:
@@ -295,7 +297,8 @@ def _bracket(text: str) -> str:
 def _dates(facts: Mapping[str, Any]) -> str:
     if not facts["rt_start"]:
         return _("not begun")
-    return f"{facts['rt_start']} / {facts['rt_end'] if facts['rt_completed'] else _('still running')}"
+    end = facts["rt_end"] if facts["rt_completed"] else _("still running")
+    return f"{facts['rt_start']} / {end}"
 
 
 def _time(facts: Mapping[str, Any], name: str) -> str:

@@ -148,7 +148,7 @@ class _Casebook:
         yield Heading(f"{where}: {_(str(spec.title))}")
         state = _(STATE_LABELS[self.row.forms[key].state])
         facts = [
-            (_("Form"), f"{spec.code}, {_('record %(n)d') % {'n': record.pk}}"),
+            (_("Form"), spec.code + ", " + _("record %(n)d") % {"n": record.pk}),
             (_("Version"), str(record.row_version)),
             (_("State"), state),
         ]
@@ -250,7 +250,7 @@ def _signature(row: SignedRecord) -> str:
     signature = row.signature
     words = f"{signature.signer_name}, {both_times(signature.signed_at)}, {signature.get_meaning_display()}"
     if row.void_at is None:
-        return f"{words} ({_('valid')})"
+        return words + " (" + _("valid") + ")"
     return words + " " + _("(VOID since %(time)s: the record changed)") % {"time": both_times(row.void_at)}
 
 

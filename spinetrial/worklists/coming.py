@@ -154,7 +154,7 @@ def ics_lines(visits: Iterable[ComingVisit]) -> Iterator[str]:
     moved = AuditEntry.changes_of(Milestones._meta.db_table, {each.subject.pk for each in visits})
     stamp = now().strftime("%Y%m%dT%H%M%SZ")
     yield from ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//SpineTrial//visits//EN", "METHOD:PUBLISH")
-    yield from _folded(f"X-WR-CALNAME:{_escaped(_('SpineTrial visits'))}")
+    yield from _folded("X-WR-CALNAME:" + _escaped(_("SpineTrial visits")))
     for each in visits:
         planned = each.visit.planned
         window = f"{planned.opens} – {planned.closes}" if planned.opens and planned.closes else ""
@@ -167,7 +167,7 @@ def ics_lines(visits: Iterable[ComingVisit]) -> Iterator[str]:
         yield f"DTEND;VALUE=DATE:{each.due + timedelta(days=1):%Y%m%d}"
         yield from _folded(f"SUMMARY:{_escaped(f'{each.subject.code} {each.title}')}")
         if window:
-            yield from _folded(f"DESCRIPTION:{_escaped(_('Window: %(window)s') % {'window': window})}")
+            yield from _folded("DESCRIPTION:" + _escaped(_("Window: %(window)s") % {"window": window}))
         if settings.SITE_URL:
             yield from _folded(f"URL:{settings.SITE_URL}{reverse('subject', args=[each.subject.code])}")
         yield "TRANSP:TRANSPARENT"

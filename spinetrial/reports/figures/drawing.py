@@ -50,20 +50,24 @@ def fit(words: str, width: float, size: float = _SIZE, bold: bool = False) -> li
     def fits(line: str) -> bool:
         return stringWidth(line.rstrip(), font, size) <= width
 
-    lines = [""]
+    lines: list[list[str]] = [[]]
     for part in _BREAKS.findall(words):
-        if fits(lines[-1] + part):
-            lines[-1] += part
+        if fits("".join(lines[-1]) + part):
+            lines[-1].append(part)
             continue
-        if part[0] in _CLOSING and len(lines[-1]) > 1:  # takes the character before it along
-            lines[-1], part = lines[-1][:-1], lines[-1][-1] + part
+        moved = [part]
+        while moved[0][0] in _CLOSING and len(lines[-1]) > 1:  # takes the word before it along
+            moved.insert(0, lines[-1].pop())
         if lines[-1]:
-            lines.append("")
-        for letter in part:
-            if lines[-1] and not fits(lines[-1] + letter):
-                lines.append("")
-            lines[-1] += letter
-    return [line.rstrip() for line in lines]
+            lines.append([])
+        if fits("".join(moved)):
+            lines[-1] += moved
+            continue
+        for letter in "".join(moved):
+            if lines[-1] and not fits("".join(lines[-1]) + letter):
+                lines.append([])
+            lines[-1].append(letter)
+    return ["".join(line).rstrip() for line in lines]
 
 
 def months_axis(last: float) -> tuple[float, float]:

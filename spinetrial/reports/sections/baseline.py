@@ -59,7 +59,7 @@ def baseline(report: Report) -> Iterator[Block]:
             rows += [(f"    {label}", *cells, *blank) for label, cells in _inner(each, words, found.sizes)]
         if any(each.missing):
             cells = [share(n, size) for n, size in zip(each.missing, found.sizes, strict=True)]
-            rows.append((f"    {_('Not recorded')}", *cells, *blank))
+            rows.append(("    " + _("Not recorded"), *cells, *blank))
     yield Grid(
         _("Baseline characteristics of all randomised participants"),
         (_("Characteristic"), *report.names, *([_("Standardised difference")] if two else [])),

@@ -43,21 +43,21 @@ def _treatment(report: Report) -> Grid:
     heads.add(len(rows))
     rows.append((_("Stopped early or never begun, reason"), *("" for _size in sizes)))
     if found.stopped is None:
-        rows.append((f"    {_('All reasons')}", *hidden))
+        rows.append(("    " + _("All reasons"), *hidden))
     elif not found.stopped:
-        rows.append((f"    {_('Nobody')}", *("0" for _size in sizes)))
+        rows.append(("    " + _("Nobody"), *("0" for _size in sizes)))
     else:
         stops = {reason.value: str(reason.label) for reason in StopReason}
         rows += [
-            (f"    {stops.get(code, _('No reason recorded'))}", *map(str, counts)) for code, counts in found.stopped
+            ("    " + stops.get(code, _("No reason recorded")), *map(str, counts)) for code, counts in found.stopped
         ]
     heads.add(len(rows))
     rows.append((_("Course, of those treated"), *("" for _size in sizes)))
     days = _("Overall treatment time of %(count)d fractions, days") % {"count": planned.fractions}
     rows.append((f"    {days}", *(described(each) for each in found.days)))
-    rows.append((f"    {_('Treatment days missed')}", *_shares(found.gaps, hidden)))
+    rows.append(("    " + _("Treatment days missed"), *_shares(found.gaps, hidden)))
     received = [described(each) for each in found.dose] if found.dose else hidden
-    rows.append((f"    {_('Dose received, Gy')}", *received))
+    rows.append(("    " + _("Dose received, Gy"), *received))
     full = _("At least %(dose)g Gy received") % {"dose": planned.total_gy}
     rows.append((f"    {full}", *_shares(found.full_dose, hidden)))
     goal = next((goal for goal in report.protocol.dose_goals if goal.structure == "PTV"), None)
@@ -103,13 +103,13 @@ def _visits(report: Report) -> Grid:
         held = [one + other for one, other in zip(visit.in_window, visit.outside, strict=True)]
         title = _("%(visit)s: held") % {"visit": report.event(visit.visit)}
         rows.append((title, *(share(n, len(g.rows)) for n, g in zip(held, report.groups, strict=True))))
-        rows.append((f"    {_('In its window')}", *map(str, visit.in_window)))
-        rows.append((f"    {_('Outside its window')}", *map(str, visit.outside)))
+        rows.append(("    " + _("In its window"), *map(str, visit.in_window)))
+        rows.append(("    " + _("Outside its window"), *map(str, visit.outside)))
         if any(visit.no_score):
-            rows.append((f"    {_('Held without a pain score (counted above too)')}", *map(str, visit.no_score)))
+            rows.append(("    " + _("Held without a pain score (counted above too)"), *map(str, visit.no_score)))
         for code, counts in visit.absent:
             words = _(sets.REASON_LABELS[code]) if code in sets.REASON_LABELS else _("No reason recorded")
-            rows.append((f"    {_('Not held: %(reason)s') % {'reason': words}}", *map(str, counts)))
+            rows.append(("    " + _("Not held: %(reason)s") % {"reason": words}, *map(str, counts)))
     return Grid(
         _("Visits kept"),
         (_("Visit"), *report.names),

@@ -320,8 +320,8 @@ def scores_grid(report: Report, found: Pain) -> Grid:
         blank = ("", "") if comparison else ()
         rows.append((report.event(visit or "BL"), *("" for _point in points), *blank))
         if visit is not None:
-            rows.append((f"    {_('Alive, of all randomised')}", *(share(p.alive, p.n) for p in points), *blank))
-        rows.append((f"    {_('Assessed')}", *(assessed(point) for point in points), *blank))
+            rows.append(("    " + _("Alive, of all randomised"), *(share(p.alive, p.n) for p in points), *blank))
+        rows.append(("    " + _("Assessed"), *(assessed(point) for point in points), *blank))
         mean = _("NRS, mean (%(level)s %% CI)") % level
         cells = (estimate(p.nrs.mean, p.nrs.interval) if p.nrs.n else "–" for p in points)
         rows.append((f"    {mean}", *cells, *(("–", "–") if comparison else ())))
@@ -332,7 +332,7 @@ def scores_grid(report: Report, found: Pain) -> Grid:
                 (with_interval(by.shift, by.interval.lower, by.interval.upper, whole), p_value(of.p))
                 for by, of in ((test.nrs_shift, test.nrs), (test.change_shift, test.change))
             ]
-        rows.append((f"    {_('NRS, median (quartiles)')}", *(quartiles(p.nrs) for p in points), *shifts[0]))
+        rows.append(("    " + _("NRS, median (quartiles)"), *(quartiles(p.nrs) for p in points), *shifts[0]))
         if visit is not None:
             label = _("Change, median (quartiles)")
             rows.append((f"    {label}", *(with_fewer(p) for p in points), *shifts[1]))

@@ -235,7 +235,8 @@ def _absence(code: str) -> str:
 def screening_note(report: Report) -> str:
     flow = report.results.flow
     reasons = {reason.value: str(reason.label) for reason in FailureReason}
-    listed = "; ".join(f"{reasons.get(code, _('no reason recorded'))}: {count}" for code, count in flow.failure_reasons)
+    unknown = _("no reason recorded")
+    listed = "; ".join(f"{reasons.get(code, unknown)}: {count}" for code, count in flow.failure_reasons)
     text = _("Screen failures: %(count)d. Still in screening: %(waiting)d.") % {
         "count": flow.screen_failures,
         "waiting": flow.waiting,
