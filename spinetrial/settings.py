@@ -260,6 +260,7 @@ CELERY_BEAT_SCHEDULE = {
     "plan reminders": {"task": "followup.tasks.plan_reminders", "schedule": PLAN_SECONDS},
     "send messages": {"task": "spinetrial.outbox.tasks.send_due", "schedule": SEND_SECONDS},
     "make reports": {"task": "spinetrial.reports.tasks.make_reports", "schedule": 5 * 60},
+    "forget old reports": {"task": "spinetrial.reports.tasks.forget_old_reports", "schedule": 24 * 60 * 60},
     "import dictionaries": {"task": "adverse_events.tasks.import_dictionaries", "schedule": 5 * 60},
     "run simulations": {"task": "spinetrial.analysis.tasks.run_simulations", "schedule": 5 * 60},
     "anchor": {"task": "spinetrial.audit.tasks.daily_anchor", "schedule": 24 * 60 * 60},

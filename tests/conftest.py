@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -290,6 +291,17 @@ ORDINARY = "Failed to load resource: the server responded with a status of 422"
 COSTLY = ("simulated_t", "worlds")
 
 
+#: Groups of few but long tests: begun first, so that none of them is left over while the other processes idle.
+LONG = (
+    *COSTLY,
+    "tests/outbox/test_kills.py",
+    "tests/patients/test_names.py",
+    "tests/exports/test_r_script.py",
+    "tests/journey/test_six_months.py",
+    "tests/journey/test_journey.py",
+)
+
+
 @cache
 def process_group(path: str) -> str:
     """Which files run in one process when the suite runs in several: each alone, or all that name a costly fixture."""
@@ -327,6 +339,10 @@ def without_r() -> str:
     return f"R package {answer.stdout}" if answer.stdout else ""
 
 
+def _turn(group: str, size: Counter) -> tuple[int, int, str]:
+    return (LONG.index(group) if group in LONG else len(LONG), -size[group], group)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         marker = item.get_closest_marker("django_db")
@@ -334,6 +350,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: use committed_db instead of django_db(transaction=True)")
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+    if hasattr(config, "workerinput"):  # one of several processes; the scheduler takes the groups in this order
+        size = Counter(process_group(item.nodeid.split("::")[0]) for item in items)
+        items.sort(key=lambda item: _turn(process_group(item.nodeid.split("::")[0]), size))
     skip_without_r(items)
     driven = [item for item in items if item.get_closest_marker("browser")]
     if driven and not CHROMIUM:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -131,6 +133,19 @@ def _from(job: MadeReport, test: SelfTest) -> tuple[Snapshot, Source, Arms]:
 
 
 REPORTS: Kind[MadeReport] = Kind(MadeReport, "report.view", _work)
+
+
+#: How long a report stays that shows no arm and is not of a locked version.
+KEPT_FOR = timedelta(days=90)
+
+
+def do_forget_old() -> int:
+    """Delete dry runs and pooled reports after KEPT_FOR, and whatever was refused; returns how many.
+
+    What was made, with its hashes, stays on the trail. Final reports and those of the board are kept.
+    """
+    passing = Q(kind__in=(ReportKind.DRY_RUN, ReportKind.POOLED)) | Q(state=JobState.REFUSED)
+    return REPORTS.rows().filter(passing, ended_at__lt=now() - KEPT_FOR).delete()[0]
 
 
 def same_bytes(job: MadeReport) -> tuple[int, int]:

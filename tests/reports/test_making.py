@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 from django.utils import translation
 
+from spinetrial.access.models import User
 from spinetrial.analysis.groups import Arms, with_drawn_arms
 from spinetrial.analysis.lock import do_lock_trial
 from spinetrial.analysis.models import DataVersion
@@ -16,8 +18,9 @@ from spinetrial.audit.clock import now
 from spinetrial.audit.models import AuditEntry
 from spinetrial.jobs import CRASHED, LEASE, MOST_ATTEMPTS, JobState
 from spinetrial.protocol import CURRENT
-from spinetrial.reports.make import REPORTS, do_ask, kinds_for, reports_for
+from spinetrial.reports.make import KEPT_FOR, REPORTS, do_ask, kinds_for, reports_for
 from spinetrial.reports.models import DamagedReport, MadeReport, ReportKind
+from spinetrial.reports.tasks import forget_old_reports
 from spinetrial.review import trial
 from spinetrial.stats.selftest import SelfTest
 from tests.analysis.conftest import make_trial
@@ -236,3 +239,20 @@ def test_the_progress_page_asks_again_until_the_end(client, small):
     assert b"data-poll" in client.get(address).content
     run_reports()
     assert b"data-poll" not in client.get(address).content
+
+
+def test_dry_runs_and_pooled_reports_are_forgotten_after_ninety_days(small, version):
+    kept = [make_report(small.cast.board, ReportKind.BOARD)]
+    unmasked = User.objects.get(pk=small.cast.statistician.pk)
+    kept.append(make_report(unmasked, ReportKind.FINAL, version))
+    passing = [make_report(unmasked, ReportKind.DRY_RUN), make_report(unmasked, ReportKind.POOLED)]
+    recent = make_report(small.cast.board, ReportKind.POOLED)
+    waiting = do_ask(unmasked, ReportKind.POOLED, None)
+    old = now() - KEPT_FOR - timedelta(minutes=1)
+    MadeReport.objects.filter(pk__in=[each.pk for each in (*kept, *passing)]).update(ended_at=old)
+    forget_old_reports()
+    left = set(MadeReport.objects.values_list("pk", flat=True))
+    assert left == {each.pk for each in (*kept, recent, waiting)}
+    assert AuditEntry.objects.filter(act="report made").count() == 5
+    tasks = {entry["task"]: entry["schedule"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert tasks[forget_old_reports.name] == 24 * 60 * 60
