@@ -35,7 +35,8 @@ def text(x: float, y: float, words: str, *, size: float = _SIZE, anchor: str = "
 
 
 #: What a line may be broken after: a space, or a character of Chinese, Japanese or Korean.
-_BREAKS = re.compile("[^ \u2e80-\u9fff\uff00-\uffef]+ ?|[\u2e80-\u9fff\uff00-\uffef] ?| ")
+#: An opening bracket goes with what follows it.
+_BREAKS = re.compile("[（【《“‘]*(?:[^ \u2e80-\u9fff\uff00-\uffef]+ ?|[\u2e80-\u9fff\uff00-\uffef] ?)| ")
 #: Chinese punctuation that must not begin a line.
 _CLOSING = frozenset("，。、；：）】》”’！？％")
 
