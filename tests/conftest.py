@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -76,14 +75,25 @@ def drop(name: str) -> None:
         as_owner(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         return
     except psycopg2.errors.InsufficientPrivilege:
-        pass  # an autovacuum worker is in it, which FORCE may not end; the plain statement waits 5 s for it
+        pass  # an autovacuum worker or a session of the application is in it, which FORCE may not end for the owner
     for attempt in range(12):
-        try:
+        end_sessions_of_the_application(name)
+        try:  # the plain statement waits 5 s for an autovacuum worker
             as_owner(f"DROP DATABASE IF EXISTS {name}")
             return
         except psycopg2.errors.ObjectInUse:
             if attempt == 11:
                 raise
+
+
+def end_sessions_of_the_application(database: str) -> None:
+    """Sessions that threads of this process left open, such as those of a server for the browser tests."""
+    place = urlsplit(os.environ["DATABASE_OWNER_URL"]).path
+    mine = f"datname = '{database}' AND usename = current_user"
+    as_owner(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}",
+        url=urlsplit(os.environ["DATABASE_URL"])._replace(path=place).geturl(),
+    )
 
 
 def simulated_database(template: str, patients: int) -> str:
@@ -291,17 +301,6 @@ ORDINARY = "Failed to load resource: the server responded with a status of 422"
 COSTLY = ("simulated_t", "worlds")
 
 
-#: Groups of few but long tests: begun first, so that none of them is left over while the other processes idle.
-LONG = (
-    *COSTLY,
-    "tests/outbox/test_kills.py",
-    "tests/patients/test_names.py",
-    "tests/exports/test_r_script.py",
-    "tests/journey/test_six_months.py",
-    "tests/journey/test_journey.py",
-)
-
-
 @cache
 def process_group(path: str) -> str:
     """Which files run in one process when the suite runs in several: each alone, or all that name a costly fixture."""
@@ -339,10 +338,6 @@ def without_r() -> str:
     return f"R package {answer.stdout}" if answer.stdout else ""
 
 
-def _turn(group: str, size: Counter) -> tuple[int, int, str]:
-    return (LONG.index(group) if group in LONG else len(LONG), -size[group], group)
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         marker = item.get_closest_marker("django_db")
@@ -350,9 +345,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: use committed_db instead of django_db(transaction=True)")
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-    if hasattr(config, "workerinput"):  # one of several processes; the scheduler takes the groups in this order
-        size = Counter(process_group(item.nodeid.split("::")[0]) for item in items)
-        items.sort(key=lambda item: _turn(process_group(item.nodeid.split("::")[0]), size))
     skip_without_r(items)
     driven = [item for item in items if item.get_closest_marker("browser")]
     if driven and not CHROMIUM:

@@ -1,12 +1,17 @@
 """The two-role database of the tests themselves."""
 
+import os
 import threading
+from urllib.parse import urlsplit
 
+import psycopg2
 import pytest
 from django.contrib.sessions.models import Session
 from django.core.checks import run_checks
 from django.db import ProgrammingError, connection
 from django.utils import timezone
+
+from tests.conftest import clone, drop
 
 
 def sessions() -> int:
@@ -49,3 +54,14 @@ def test_the_owner_sees_and_changes_what_the_application_committed(committed_db,
 def test_the_provisioned_database_passes_its_own_checks():
     messages = run_checks(databases=["default"])
     assert [message for message in messages if message.id.startswith("spinetrial.")] == []
+
+
+def test_a_database_is_dropped_though_a_thread_left_a_session_in_it(template_database):
+    name = clone(template_database)
+    left = psycopg2.connect(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl())
+    try:
+        drop(name)
+        with pytest.raises(psycopg2.OperationalError), left.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        left.close()
