@@ -77,11 +77,6 @@ class Snapshot:
         table = self.table(name)
         return list(table.records()) if table else []
 
-    @property
-    def unmasked(self) -> bool:
-        """Whether tables that reveal an arm are present."""
-        return any(table.reveals_arm for table in self.tables)
-
     def without_arm(self) -> Snapshot:
         """What a masked person may see: no table that reveals an arm."""
         return replace(self, tables=tuple(table for table in self.tables if not table.reveals_arm))

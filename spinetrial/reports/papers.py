@@ -297,7 +297,7 @@ def _own(own: OwnTable) -> dict[str, Any]:
         }
         for row, expected_row in zip(own.rows, own.expected, strict=True)
     ]
-    few = sum(cell["few"] for row in rows for cell in row["cells"])  # type: ignore[attr-defined]
+    few = sum(expected < FEW_EXPECTED for row in own.expected for expected in row)
     return {
         "rows": rows,
         "columns": [sum(column) for column in zip(*own.rows, strict=True)],

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -170,16 +169,6 @@ def share_with_limits(share: Estimate, lower: Estimate, upper: Estimate) -> str:
     if share.value is not None and lower.value is None and upper.value is None:
         return percent(share.value)
     return with_interval(share, lower, upper, percent)
-
-
-def median(values: Sequence[float | None]) -> str:
-    """Median (quartiles; range), with the number known where some are not."""
-    known = sorted(float(value) for value in values if value is not None)
-    if not known:
-        return _("not estimable")
-    quartiles = statistics.quantiles(known, n=4, method="inclusive") if len(known) > 1 else [known[0]] * 3
-    text = f"{quartiles[1]:g} ({quartiles[0]:g}–{quartiles[2]:g}; {known[0]:g}–{known[-1]:g})"
-    return text if len(known) == len(values) else f"{text} [{len(known)}]"
 
 
 def described(found: Summary) -> str:

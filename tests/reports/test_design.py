@@ -32,14 +32,13 @@ from spinetrial.reports.document import Grid
 from spinetrial.stats.design import ExactTest, PlanningVariance
 from spinetrial.stats.risk_difference import DifferenceMethod, risk_difference_ci
 from spinetrial.stats.trial_simulation import SimulatedTrials, conclusions, limits_of_tables, simulate_trials
-from tests.cast import cast  # noqa: F401
 
 PLAN = planned(CURRENT)
 EQUAL = CURRENT.assumed_rates.equal_rates_shown
 
 
 @pytest.fixture
-def page(client, cast):  # noqa: F811
+def page(client, cast):
     client.force_login(cast.statistician)
 
     def get(**query):
@@ -237,7 +236,7 @@ def fields(**change):
 
 
 def test_a_simulation_is_asked_for_run_and_shown(
-    client, cast, django_capture_on_commit_callbacks, monkeypatch  # noqa: F811
+    client, cast, django_capture_on_commit_callbacks, monkeypatch
 ):  # fmt: skip
     woken = []
     monkeypatch.setattr(run_simulations, "delay", lambda: woken.append(1))
@@ -267,7 +266,7 @@ def test_a_simulation_is_asked_for_run_and_shown(
     assert client.get(answer.url).status_code == 403
 
 
-def test_progress_is_told_and_a_dead_worker_gives_up_at_last(client, cast, monkeypatch):  # noqa: F811
+def test_progress_is_told_and_a_dead_worker_gives_up_at_last(client, cast, monkeypatch):
     told = []
     job = simulations.do_ask(cast.statistician, CURRENT, SCENARIO, 5000, 1)
     simulations._work(job, lambda percent, step: told.append(percent))
@@ -284,7 +283,7 @@ def test_progress_is_told_and_a_dead_worker_gives_up_at_last(client, cast, monke
     assert "stopped three times" in client.get(reverse("design_simulation", args=[job.pk])).content.decode()
 
 
-def test_a_scenario_that_cannot_be_drawn_refuses_the_job_and_shows_no_error(client, cast):  # noqa: F811
+def test_a_scenario_that_cannot_be_drawn_refuses_the_job_and_shows_no_error(client, cast):
     job = simulations.do_ask(cast.statistician, CURRENT, SCENARIO, 1000, 1)
     job.scenario = {**job.scenario, "death": 2}
     job.save()
@@ -295,7 +294,7 @@ def test_a_scenario_that_cannot_be_drawn_refuses_the_job_and_shows_no_error(clie
     assert client.get(reverse("design_simulation", args=[job.pk])).status_code == 200
 
 
-def test_only_a_few_simulations_of_one_person_wait(client, cast):  # noqa: F811
+def test_only_a_few_simulations_of_one_person_wait(client, cast):
     client.force_login(cast.statistician)
     for _number in range(simulations.MOST_WAITING):
         assert client.post(reverse("design_simulate"), fields()).status_code == 302
@@ -310,7 +309,7 @@ def test_only_a_few_simulations_of_one_person_wait(client, cast):  # noqa: F811
     assert client.post(reverse("design_simulate"), fields()).status_code == 302
 
 
-def test_asking_too_often_is_slowed_down(client, cast, settings, monkeypatch):  # noqa: F811
+def test_asking_too_often_is_slowed_down(client, cast, settings, monkeypatch):
     settings.RATE_LIMITS = True
     monkeypatch.setitem(limits.LIMITS, "simulation", limits.Limit(2, 3600))
     client.force_login(cast.statistician)
@@ -325,7 +324,7 @@ def test_asking_too_often_is_slowed_down(client, cast, settings, monkeypatch):  
         ("trials", 99), ("trials", 100_001), ("seed", -1), ("seed", 2**31), ("seed", ""), ("study_missing", "NaN"),
     ],
 )  # fmt: skip
-def test_a_simulation_out_of_range_is_not_started(client, cast, name, value):  # noqa: F811
+def test_a_simulation_out_of_range_is_not_started(client, cast, name, value):
     client.force_login(cast.statistician)
     answer = client.post(reverse("design_simulate"), fields(**{name: value}))
     assert answer.status_code == 422
